@@ -1,0 +1,341 @@
+package kozo
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/tinylib/msgp/msgp"
+)
+
+// Body is the content of a message: one value in MessagePack. It is encoded
+// once, by whoever makes the message, and decoded only by whoever looks at it.
+//
+// The values are those that every language has: nil, booleans, integers,
+// floating-point numbers, strings, bytes, lists and maps with string keys.
+// A Body must not be changed once it is part of a message that was sent.
+type Body []byte
+
+// MaxDepth is how deep lists and maps can be nested in a body.
+const MaxDepth = 32
+
+// Errors of bodies.
+var (
+	ErrBody  = errors.New("the body is not one value in MessagePack")
+	ErrDepth = fmt.Errorf("lists and maps are nested more than %d deep", MaxDepth)
+)
+
+// Pack encodes a value. It takes nil, bool, every integer and float type,
+// string, []byte, lists ([]any, []string) and maps (map[string]any,
+// map[string]string) of these, and any other value as encoding/json would write
+// it. The error names what cannot be encoded.
+func Pack(v any) (Body, error) {
+	if v == nil {
+		return nil, nil
+	}
+	b, err := appendValue(nil, v, 0)
+	return Body(b), err
+}
+
+func appendValue(b []byte, v any, depth int) ([]byte, error) {
+	if depth > MaxDepth {
+		return b, ErrDepth
+	}
+	switch v := v.(type) {
+	case nil:
+		return msgp.AppendNil(b), nil
+	case bool:
+		return msgp.AppendBool(b, v), nil
+	case int:
+		return msgp.AppendInt64(b, int64(v)), nil
+	case int64:
+		return msgp.AppendInt64(b, v), nil
+	case uint64:
+		return msgp.AppendUint64(b, v), nil
+	case float64:
+		return msgp.AppendFloat64(b, v), nil
+	case string:
+		return msgp.AppendString(b, v), nil
+	case []byte:
+		return msgp.AppendBytes(b, v), nil
+	case []any:
+		b = msgp.AppendArrayHeader(b, uint32(len(v)))
+		for _, e := range v {
+			var err error
+			if b, err = appendValue(b, e, depth+1); err != nil {
+				return b, err
+			}
+		}
+		return b, nil
+	case map[string]any:
+		keys := make([]string, 0, len(v))
+		for k := range v {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys) // equal values have equal bodies
+		b = msgp.AppendMapHeader(b, uint32(len(v)))
+		for _, k := range keys {
+			b = msgp.AppendString(b, k)
+			var err error
+			if b, err = appendValue(b, v[k], depth+1); err != nil {
+				return b, err
+			}
+		}
+		return b, nil
+	case json.Number:
+		if i, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
+			return msgp.AppendInt64(b, i), nil
+		}
+		if u, err := strconv.ParseUint(v.String(), 10, 64); err == nil {
+			return msgp.AppendUint64(b, u), nil
+		}
+		f, err := v.Float64()
+		if err != nil {
+			return b, fmt.Errorf("the number %s is out of range", v)
+		}
+		return msgp.AppendFloat64(b, f), nil
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return b, fmt.Errorf("a %T cannot be the content of a message: %w", v, err)
+	}
+	plain, err := plainJSON(text)
+	if err != nil {
+		return b, err
+	}
+	return appendValue(b, plain, depth)
+}
+
+// plainJSON decodes JSON so that integers stay integers.
+func plainJSON(text []byte) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("there is something after the JSON value")
+	}
+	return v, nil
+}
+
+// Check says whether the body is well formed. It allocates nothing, and its
+// time is bounded by the length of the body.
+func (b Body) Check() error {
+	if len(b) == 0 {
+		return nil
+	}
+	rest, err := checkValue(b, 0)
+	if err != nil {
+		return err
+	}
+	if len(rest) != 0 {
+		return ErrBody
+	}
+	return nil
+}
+
+func checkValue(b []byte, depth int) ([]byte, error) {
+	if depth > MaxDepth {
+		return b, ErrDepth
+	}
+	switch msgp.NextType(b) {
+	case msgp.ArrayType:
+		n, b, err := msgp.ReadArrayHeaderBytes(b)
+		// Each element has at least one byte: a count that the body cannot
+		// hold is refused before anything is allocated for it.
+		if err != nil || uint64(n) > uint64(len(b)) {
+			return b, ErrBody
+		}
+		for ; n > 0; n-- {
+			if b, err = checkValue(b, depth+1); err != nil {
+				return b, err
+			}
+		}
+		return b, nil
+	case msgp.MapType:
+		n, b, err := msgp.ReadMapHeaderBytes(b)
+		if err != nil || 2*uint64(n) > uint64(len(b)) {
+			return b, ErrBody
+		}
+		for ; n > 0; n-- {
+			if msgp.NextType(b) != msgp.StrType {
+				return b, ErrBody
+			}
+			if b, err = msgp.Skip(b); err != nil {
+				return b, ErrBody
+			}
+			if b, err = checkValue(b, depth+1); err != nil {
+				return b, err
+			}
+		}
+		return b, nil
+	case msgp.NilType, msgp.BoolType, msgp.IntType, msgp.UintType, msgp.Float32Type,
+		msgp.Float64Type, msgp.StrType, msgp.BinType:
+		rest, err := msgp.Skip(b)
+		if err != nil {
+			return b, ErrBody
+		}
+		return rest, nil
+	}
+	return b, ErrBody
+}
+
+// Value decodes the body into nil, bool, int64, uint64 (only for what int64
+// cannot hold), float64, string, []byte, []any and map[string]any. An empty body
+// is nil.
+func (b Body) Value() (any, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	v, rest, err := readValue(b, 0)
+	if err == nil && len(rest) != 0 {
+		err = ErrBody
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+func readValue(b []byte, depth int) (any, []byte, error) {
+	if depth > MaxDepth {
+		return nil, b, ErrDepth
+	}
+	var v any
+	var err error
+	switch msgp.NextType(b) {
+	case msgp.NilType:
+		b, err = msgp.ReadNilBytes(b)
+	case msgp.BoolType:
+		v, b, err = wrap(msgp.ReadBoolBytes(b))
+	case msgp.IntType:
+		v, b, err = wrap(msgp.ReadInt64Bytes(b))
+	case msgp.UintType:
+		var u uint64
+		if u, b, err = msgp.ReadUint64Bytes(b); u <= math.MaxInt64 {
+			v = int64(u)
+		} else {
+			v = u
+		}
+	case msgp.Float32Type:
+		var f float32
+		f, b, err = msgp.ReadFloat32Bytes(b)
+		v = float64(f)
+	case msgp.Float64Type:
+		v, b, err = wrap(msgp.ReadFloat64Bytes(b))
+	case msgp.StrType:
+		v, b, err = wrap(msgp.ReadStringBytes(b))
+	case msgp.BinType:
+		var p []byte
+		p, b, err = msgp.ReadBytesBytes(b, nil)
+		v = p
+	case msgp.ArrayType:
+		return readList(b, depth)
+	case msgp.MapType:
+		return readMap(b, depth)
+	default:
+		err = ErrBody
+	}
+	if err != nil {
+		return nil, b, ErrBody
+	}
+	return v, b, nil
+}
+
+func wrap[T any](v T, b []byte, err error) (any, []byte, error) { return v, b, err }
+
+func readList(b []byte, depth int) (any, []byte, error) {
+	n, b, err := msgp.ReadArrayHeaderBytes(b)
+	if err != nil || uint64(n) > uint64(len(b)) {
+		return nil, b, ErrBody
+	}
+	list := make([]any, n)
+	for i := range list {
+		if list[i], b, err = readValue(b, depth+1); err != nil {
+			return nil, b, err
+		}
+	}
+	return list, b, nil
+}
+
+func readMap(b []byte, depth int) (any, []byte, error) {
+	n, b, err := msgp.ReadMapHeaderBytes(b)
+	if err != nil || 2*uint64(n) > uint64(len(b)) {
+		return nil, b, ErrBody
+	}
+	m := make(map[string]any, n)
+	for ; n > 0; n-- {
+		var k string
+		if k, b, err = msgp.ReadStringBytes(b); err != nil {
+			return nil, b, ErrBody
+		}
+		if m[k], b, err = readValue(b, depth+1); err != nil {
+			return nil, b, err
+		}
+	}
+	return m, b, nil
+}
+
+// Text returns the body for a person to read: a string as it is, anything else
+// as JSON, nothing for an empty body.
+func (b Body) Text() string {
+	if len(b) == 0 {
+		return ""
+	}
+	if msgp.NextType(b) == msgp.StrType {
+		if s, _, err := msgp.ReadStringBytes(b); err == nil {
+			return s
+		}
+	}
+	text, err := b.MarshalJSON()
+	if err != nil {
+		return fmt.Sprintf("(%d bytes that are not a value)", len(b))
+	}
+	return string(text)
+}
+
+// MarshalJSON writes the value as JSON: bytes as base64, a number that is not
+// finite as a string.
+func (b Body) MarshalJSON() ([]byte, error) {
+	v, err := b.Value()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(finite(v))
+}
+
+// finite replaces the numbers that JSON does not have.
+func finite(v any) any {
+	switch v := v.(type) {
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return strconv.FormatFloat(v, 'g', -1, 64)
+		}
+	case []any:
+		for i := range v {
+			v[i] = finite(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = finite(v[k])
+		}
+	}
+	return v
+}
+
+// UnmarshalJSON encodes a JSON value. Integers stay integers.
+func (b *Body) UnmarshalJSON(text []byte) error {
+	v, err := plainJSON(text)
+	if err != nil {
+		return err
+	}
+	*b, err = Pack(v)
+	return err
+}

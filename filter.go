@@ -1,0 +1,82 @@
+package kozo
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Filter describes messages that a role wants. A message matches when it agrees
+// with every field that is set; the zero Filter matches every message.
+type Filter struct {
+	Kind    Kind     `json:"kind,omitzero"`
+	Type    string   `json:"type,omitempty"`
+	Channel string   `json:"channel,omitempty"`
+	Role    RoleName `json:"role,omitempty"` // the sending role
+	Node    NodeName `json:"node,omitempty"` // the sending node
+}
+
+// Match says whether the filter wants m.
+func (f *Filter) Match(m *Message) bool {
+	return (f.Kind == AnyKind || f.Kind == m.Kind) &&
+		(f.Type == "" || f.Type == m.Type) &&
+		(f.Channel == "" || f.Channel == m.Channel) &&
+		(f.Role == "" || f.Role == m.From.Role) &&
+		(f.Node == "" || f.Node == m.From.Node)
+}
+
+// String writes the filter as [ParseFilter] reads it.
+func (f Filter) String() string {
+	part := func(s string) string {
+		if s == "" {
+			return "*"
+		}
+		return s
+	}
+	s := part(f.Kind.String())
+	if f.Type != "" || f.Channel != "" {
+		s += ":" + part(f.Type)
+	}
+	if f.Channel != "" {
+		s += ":" + f.Channel
+	}
+	if f.Role != "" || f.Node != "" {
+		s += " from " + part(string(f.Role)) + "@" + part(string(f.Node))
+	}
+	return s
+}
+
+// ParseFilter reads a filter from KIND[:TYPE[:CHANNEL]] and, after "from",
+// ROLE[@NODE] or @NODE, where "*" or nothing stands for any: "event:tick",
+// "order", "* from timer1", "log:warn from @clock".
+func ParseFilter(s string) (Filter, error) {
+	var f Filter
+	what, from, hasFrom := strings.Cut(" "+s+" ", " from ")
+	what, from = strings.TrimSpace(what), strings.TrimSpace(from)
+	parts := strings.SplitN(what, ":", 3)
+	if kind := parts[0]; kind != "" && kind != "*" {
+		if err := f.Kind.UnmarshalText([]byte(kind)); err != nil {
+			return f, err
+		}
+	}
+	star := func(s string) string {
+		if s == "*" {
+			return ""
+		}
+		return s
+	}
+	if len(parts) > 1 {
+		f.Type = star(parts[1])
+	}
+	if len(parts) > 2 {
+		f.Channel = star(parts[2])
+	}
+	if !hasFrom {
+		return f, nil
+	}
+	if from == "" {
+		return f, fmt.Errorf("expected ROLE, ROLE@NODE or @NODE after \"from\"")
+	}
+	role, node, _ := strings.Cut(from, "@")
+	f.Role, f.Node = RoleName(star(role)), NodeName(star(node))
+	return f, nil
+}

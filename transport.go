@@ -1,0 +1,124 @@
+package kozo
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+)
+
+// Transport moves bytes between two nodes, and nothing more: encryption and
+// authentication are put on top. A Transport stands for one transport block of
+// one node. The instance of the own node dials and listens; those of the peers
+// only say how they can be reached.
+type Transport interface {
+	// Endpoints returns the addresses at which others can dial this transport,
+	// best first. It is called for the transports of all nodes and must depend
+	// on the options alone. A transport without endpoints only dials.
+	Endpoints() []string
+
+	// Dial connects to an endpoint of a peer's transport. The connection must
+	// be closed if ctx ends before Dial returns. The context has a deadline.
+	Dial(ctx context.Context, env *TransportEnv, endpoint string) (net.Conn, error)
+
+	// Listen begins to accept connections. It is called only if there are
+	// endpoints. Several goroutines may accept at once. ctx bounds the call,
+	// not the life of the listener, which ends when it is closed.
+	Listen(ctx context.Context, env *TransportEnv) (net.Listener, error)
+}
+
+// Connector is implemented by transports that can dial others than those of
+// their own type, or not all of these.
+type Connector interface {
+	// CanConnect says whether this transport can dial the remote one.
+	CanConnect(remote Transport) bool
+}
+
+// Prioritized is implemented by transports whose priority is not [Fair].
+type Prioritized interface {
+	Priority() Priority
+}
+
+// Binder is implemented by transports and roles that take something on their
+// machine which only one can have.
+type Binder interface {
+	// Binds returns what is taken, for instance "tcp :9001" or
+	// "tcp 127.0.0.1:9001". Networks are compared as words; an empty host
+	// takes the port on all addresses.
+	Binds() []string
+}
+
+// Warner is implemented by transports and roles that find something in their
+// options that will work but is probably not meant.
+type Warner interface {
+	// Warnings depends on the options alone.
+	Warnings() []*OptionError
+}
+
+// Priority says how much a transport should be preferred. The faster and the
+// more reliable, the higher.
+type Priority int
+
+// The priorities, from worst to best.
+const (
+	Worst Priority = iota
+	Poor
+	Fair // what a transport has that does not say
+	Good
+	Best
+)
+
+// TransportEnv is what a transport is given to work with: all its ways to the
+// outside, so that a test can hand it a network in memory. It may be used from
+// several goroutines at once.
+type TransportEnv struct {
+	Node NodeName // the own node
+
+	// Resolve looks up the addresses of a host name, again at each call, names
+	// ending in .local included.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+
+	// Dial connects to an address whose host is not a name any more.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// Listen binds an address. backlog bounds the connections that wait to be
+	// accepted; 0 means as many as the system likes.
+	Listen func(ctx context.Context, network, address string, backlog int) (net.Listener, error)
+
+	// Log is for what the operator should know. It already names the transport.
+	Log *slog.Logger
+}
+
+// PriorityOf returns the priority of a transport.
+func PriorityOf(t Transport) Priority {
+	if p, ok := t.(Prioritized); ok {
+		return p.Priority()
+	}
+	return Fair
+}
+
+// TransportType is a kind of transport: what the type of a transport block
+// names.
+type TransportType struct {
+	Name    string
+	Doc     string // what it is, for people: a sentence or two
+	Options []Option
+
+	// New makes a transport from the values of its options, on the terms of
+	// [RoleType].New.
+	New func(Values) (Transport, error)
+}
+
+// DefineTransport makes a TransportType as [DefineRole] makes a RoleType.
+func DefineTransport[O any](name, doc string, make func(O) (Transport, error)) TransportType {
+	return TransportType{
+		Name: name, Doc: doc, Options: optionsOf[O](),
+		New: func(v Values) (Transport, error) {
+			o, err := decode[O](v)
+			if err != nil {
+				return nil, err
+			}
+			return make(o)
+		},
+	}
+}
