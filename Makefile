@@ -1,0 +1,52 @@
+# make          builds bin/kozo
+# make test     runs all tests with the race detector
+# make check    formatting, vet, staticcheck, known vulnerabilities, other platforms
+# make bench    measures; QUICK=1 takes half a minute, JSON=FILE keeps the figures
+
+GO    ?= go
+TOOL   = $(GO) tool -modfile=tools/go.mod
+STRIP  = -trimpath -ldflags='-s -w'
+
+# What a release is built for, as GOOS/GOARCH or GOOS/arm/GOARM.
+PLATFORMS = linux/arm/6 linux/arm/7 linux/arm64 darwin/arm64 windows/amd64
+
+.PHONY: build test test-tools check fmt vet static vuln platforms bench clean
+
+build:
+	@CGO_ENABLED=0 $(GO) build $(STRIP) -o bin/ ./cmd/kozo
+
+test: test-tools
+	@$(GO) test -race -timeout 9m ./...
+
+# Programs that some tests look for. Without them these tests are skipped, and
+# say so with -v.
+test-tools:
+	@tools/test-tools.sh openssh-client:ssh-keygen iproute2:ip
+
+check: fmt vet static vuln platforms
+
+fmt:
+	@echo "gofmt"
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "run gofmt -w on:" $$files; exit 1; }
+
+vet:
+	@echo "go vet"
+	@$(GO) vet ./...
+
+static:
+	@echo "staticcheck"
+	@$(TOOL) staticcheck -checks inherit,ST1000,ST1016,ST1020,ST1021,ST1022 ./...
+
+vuln:
+	@echo "govulncheck"
+	@tools/vulncheck.sh $(TOOL) govulncheck ./...
+
+platforms:
+	@tools/platforms.sh $(PLATFORMS)
+
+bench:
+	@$(GO) build -o bin/ ./bench
+	@bin/bench $(if $(QUICK),-quick) $(if $(JSON),-json $(JSON))
+
+clean:
+	@rm -rf bin

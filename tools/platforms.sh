@@ -1,0 +1,16 @@
+#!/bin/sh
+# Builds every package for other platforms, given as GOOS/GOARCH or
+# GOOS/arm/GOARM, and says how large the program for a Raspberry Pi Zero is.
+set -eu
+GO=${GO:-go}
+for platform; do
+	rest=${platform#*/}
+	GOOS=${platform%%/*} GOARCH=${rest%%/*} GOARM=7
+	case $rest in */*) GOARM=${rest#*/} ;; esac
+	export GOOS GOARCH GOARM
+	echo "build $platform"
+	CGO_ENABLED=0 "$GO" build ./...
+done
+export GOOS=linux GOARCH=arm GOARM=6
+CGO_ENABLED=0 "$GO" build -trimpath -ldflags='-s -w' -o bin/kozo-linux-armv6 ./cmd/kozo
+echo "stripped program for linux/arm/6: $(($(wc -c <bin/kozo-linux-armv6) / 1024)) KiB"
