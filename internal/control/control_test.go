@@ -1,0 +1,499 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"kozo"
+	"kozo/internal/status"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeNode has a tail of at most four messages, as a real node has a bounded one.
+type fakeNode struct {
+	mu    sync.Mutex
+	sent  []kozo.Message
+	tails map[*fakeTail]bool
+	ended chan struct{} // gets a value when a tail ends
+}
+
+type fakeTail struct {
+	messages chan kozo.Message
+	missed   uint64
+}
+
+func newFakeNode() *fakeNode {
+	return &fakeNode{tails: map[*fakeTail]bool{}, ended: make(chan struct{}, 100)}
+}
+
+func (n *fakeNode) Status() status.Node { return status.Node{Name: "clock", PID: 42} }
+
+func (n *fakeNode) Send(m kozo.Message) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sent = append(n.sent, m)
+	for t := range n.tails {
+		select {
+		case t.messages <- m:
+		default:
+			t.missed++
+		}
+	}
+	return nil
+}
+
+func (n *fakeNode) Tail(ctx context.Context, filters []kozo.Filter) iter.Seq2[kozo.Message, uint64] {
+	t := &fakeTail{messages: make(chan kozo.Message, 4)}
+	n.mu.Lock()
+	n.tails[t] = true
+	n.mu.Unlock()
+	return func(yield func(kozo.Message, uint64) bool) {
+		defer func() {
+			n.mu.Lock()
+			delete(n.tails, t)
+			n.mu.Unlock()
+			n.ended <- struct{}{}
+		}()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case m := <-t.messages:
+				wanted := len(filters) == 0
+				for _, f := range filters {
+					wanted = wanted || f.Match(&m)
+				}
+				n.mu.Lock()
+				missed := t.missed
+				t.missed = 0
+				n.mu.Unlock()
+				if wanted && !yield(m, missed) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (n *fakeNode) event(t *testing.T, typ string, data any) {
+	t.Helper()
+	m, err := kozo.NewEvent(typ, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Send(m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runDir returns a directory whose name is short enough for a socket.
+func runDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// serve runs a server for the test and returns the path of its socket.
+func serve(t *testing.T, n Node) string {
+	t.Helper()
+	l, err := Dirs{runDir(t)}.Listen("clock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, l, n) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		if err := l.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return l.Path()
+}
+
+func dial(t *testing.T, path string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func TestStatus(t *testing.T) {
+	s, err := Status(t.Context(), serve(t, newFakeNode()))
+	if err != nil || s.Name != "clock" || s.PID != 42 {
+		t.Errorf("got %+v, %v", s, err)
+	}
+}
+
+func TestSend(t *testing.T) {
+	n := newFakeNode()
+	path := serve(t, n)
+	m, err := kozo.NewOrder("debug", "desk", map[string]any{"a": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Send(t.Context(), path, m); err != nil {
+		t.Fatal(err)
+	}
+	if len(n.sent) != 1 || n.sent[0].Channel != "desk" || n.sent[0].Body.Text() != `{"a":1}` {
+		t.Errorf("the node got %+v", n.sent)
+	}
+	if err := Send(t.Context(), path, kozo.Message{Kind: kozo.Event}); err == nil || err.Error() != kozo.ErrType.Error() {
+		t.Errorf("the error of the node got lost: %v", err)
+	}
+	big := kozo.NewLog(kozo.Info, strings.Repeat("x", MaxRequest))
+	if err := Send(t.Context(), path, big); err == nil || !strings.Contains(err.Error(), "at most") {
+		t.Errorf("a message that is too large: %v", err)
+	}
+	large := kozo.NewLog(kozo.Info, strings.Repeat("x", 1<<20))
+	if err := Send(t.Context(), path, large); err != nil {
+		t.Errorf("a message of 1 MiB: %v", err)
+	}
+}
+
+func TestTail(t *testing.T) {
+	n := newFakeNode()
+	path := serve(t, n)
+	ctx, cancel := context.WithCancel(t.Context())
+	var got []string
+	ready := func() {
+		n.event(t, "noise", nil)
+		n.event(t, "tick", 1)
+		n.event(t, "tick", 2)
+	}
+	err := Tail(ctx, path, []kozo.Filter{{Type: "tick"}}, ready, func(m kozo.Message, missed uint64) error {
+		got = append(got, fmt.Sprint(m.Type, " ", m.Body.Text(), " ", missed))
+		if len(got) == 2 {
+			cancel()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "[tick 1 0 tick 2 0]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	<-n.ended // the node is rid of a client that has gone, though nothing was sent since
+}
+
+func TestTailEndsWithTheNode(t *testing.T) {
+	n := newFakeNode()
+	l, err := Dirs{runDir(t)}.Listen("clock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, l, n) }()
+	err = Tail(t.Context(), l.Path(), nil, stop, func(kozo.Message, uint64) error { return nil })
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("Tail: %v", err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A client that does not read is told how much it has missed when it reads
+// again; the node never waits for it.
+func TestTailOfASlowReader(t *testing.T) {
+	n := newFakeNode()
+	conn := dial(t, serve(t, n))
+	if _, err := conn.Write([]byte(`{"do":"tail"}` + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	lines := json.NewDecoder(conn)
+	next := func() answer {
+		t.Helper()
+		var a answer
+		if err := lines.Decode(&a); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	if a := next(); !a.OK {
+		t.Fatalf("got %+v", a)
+	}
+	const total = 500
+	filler := strings.Repeat("x", 10_000) // more in all than the buffers of a socket hold
+	for i := range total {
+		n.event(t, "load", map[string]any{"i": i, "filler": filler})
+	}
+	n.mu.Lock()
+	var missed uint64
+	for tail := range n.tails {
+		missed = tail.missed
+	}
+	n.mu.Unlock()
+	if missed == 0 {
+		t.Fatal("nothing was dropped: the test does not test")
+	}
+	// Whatever was delivered and whatever was missed add up, when one more
+	// message has come through.
+	var got, lost uint64
+	for got+lost < total {
+		if got+lost+4 >= total-missed {
+			n.event(t, "last", nil) // wakes a tail that has dropped its last messages
+		}
+		a := next()
+		if a.Message == nil {
+			t.Fatalf("got %+v", a)
+		}
+		lost += a.Missed
+		if a.Message.Type == "load" {
+			got++
+		}
+	}
+	if lost == 0 {
+		t.Error("the client does not know that it has missed messages")
+	}
+}
+
+func TestBadRequests(t *testing.T) {
+	for _, c := range []struct{ name, request, want string }{
+		{"not JSON", "hello", "cannot be read"},
+		{"an empty line", "", "cannot be read"},
+		{"nothing to do", "{}", `"" is not something`},
+		{"unknown", `{"do":"reboot"}`, `"reboot" is not something`},
+		{"no message", `{"do":"send"}`, "no message"},
+		{"a bad kind", `{"do":"send","message":{"kind":"rumour"}}`, `"rumour"`},
+		{"filters without end", `{"do":"tail","filters":[` + strings.Repeat("{},", MaxFilters) + `{}]}`, "at most 64"},
+		{"deep nesting", `{"do":"send","message":{"kind":"log","data":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}}`, "nested"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn := dial(t, serve(t, newFakeNode()))
+			if _, err := conn.Write([]byte(c.request + "\n" + `{"do":"status","later":1}` + "\n")); err != nil {
+				t.Fatal(err)
+			}
+			answers := json.NewDecoder(conn)
+			var refusal, next answer
+			if err := answers.Decode(&refusal); err != nil || !strings.Contains(refusal.Error, c.want) {
+				t.Errorf("answered %q, %v; want something with %q", refusal.Error, err, c.want)
+			}
+			if err := answers.Decode(&next); err != nil || next.Status == nil {
+				t.Errorf("the next request was answered with %+v, %v", next, err)
+			}
+		})
+	}
+}
+
+func TestRequestTooLong(t *testing.T) {
+	conn := dial(t, serve(t, newFakeNode()))
+	go func() { _, _ = io.Copy(conn, io.LimitReader(endless('x'), 2*MaxRequest)) }()
+	answered, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil && !strings.Contains(answered, "more than") {
+		t.Errorf("answered %q, %v", answered, err)
+	}
+}
+
+type endless byte
+
+func (e endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(e)
+	}
+	return len(p), nil
+}
+
+func TestTooManyClients(t *testing.T) {
+	path := serve(t, newFakeNode())
+	for range MaxClients {
+		conn := dial(t, path)
+		if _, err := conn.Write([]byte(`{"do":"tail"}` + "\n")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	line, err := bufio.NewReader(dial(t, path)).ReadString('\n')
+	if err != nil || !strings.Contains(line, "64 clients already") {
+		t.Errorf("one client too many got %q, %v", line, err)
+	}
+}
+
+func TestListenTwice(t *testing.T) {
+	dirs := Dirs{runDir(t)}
+	l, err := dirs.Listen("clock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = dirs.Listen("clock")
+	running, ok := errors.AsType[*RunningError](err)
+	if !ok || running.PID != os.Getpid() || running.Node != "clock" {
+		t.Errorf("the second one: %v", err)
+	}
+	other, err := dirs.Listen("scribe")
+	if err != nil {
+		t.Errorf("another node is in the way: %v", err)
+	} else {
+		defer other.Close()
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if again, err := dirs.Listen("clock"); err != nil {
+		t.Errorf("after the first one has gone: %v", err)
+	} else if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Of many that start at the same moment exactly one runs.
+func TestListenRace(t *testing.T) {
+	dirs := Dirs{runDir(t)}
+	results := make(chan *Listener, 20)
+	var wg sync.WaitGroup
+	for range cap(results) {
+		wg.Go(func() {
+			l, err := dirs.Listen("clock")
+			if _, running := errors.AsType[*RunningError](err); err != nil && !running {
+				t.Error(err)
+			}
+			results <- l
+		})
+	}
+	wg.Wait()
+	close(results)
+	won := 0
+	for l := range results {
+		if l != nil {
+			won++
+			defer l.Close()
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d of them run", won)
+	}
+}
+
+func TestStaleSocket(t *testing.T) {
+	dir := runDir(t)
+	stale, err := net.Listen("unix", filepath.Join(dir, "clock.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.(*net.UnixListener).SetUnlinkOnClose(false)
+	if err := stale.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if found := (Dirs{dir}).Running(t.Context()); len(found) != 0 {
+		t.Errorf("a stale socket counts as running: %v", found)
+	}
+	l, err := Dirs{dir}.Listen("clock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	info, err := os.Stat(l.Path())
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket has mode %v, %v", info.Mode(), err)
+	}
+}
+
+// A living socket whose lock file was cleaned away is not taken.
+func TestLivingSocketWithoutLock(t *testing.T) {
+	dir := runDir(t)
+	l, err := Dirs{dir}.Listen("clock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := os.Remove(filepath.Join(dir, "clock.lock")); err != nil {
+		t.Fatal(err)
+	}
+	second, err := Dirs{dir}.Listen("clock")
+	if _, running := errors.AsType[*RunningError](err); !running {
+		t.Errorf("the second one: %v, %v", second, err)
+	}
+}
+
+func TestWhereSocketsAre(t *testing.T) {
+	dir := runDir(t)
+	long := filepath.Join(dir, strings.Repeat("l", 100))
+	if _, err := (Dirs{long}).Listen("clock"); err == nil || !strings.Contains(err.Error(), "KOZO_RUN_DIR") {
+		t.Errorf("a path that is too long: %v", err)
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Dirs{file}).Listen("clock"); err == nil {
+		t.Error("a file serves as a directory")
+	}
+	open := filepath.Join(dir, "open")
+	if err := os.Mkdir(open, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(open, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Dirs{open}).Listen("clock"); err == nil || !strings.Contains(err.Error(), "everybody can write") {
+		t.Errorf("a directory of everybody: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "taken.sock"), []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Dirs{dir}).Listen("taken"); err == nil || !strings.Contains(err.Error(), "not a socket") {
+		t.Errorf("a file in the way: %v", err)
+	}
+	// The first directory that can be used is.
+	l, err := Dirs{long, file, dir}.Listen("clock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	found := Dirs{long, dir}.Running(t.Context())
+	if len(found) != 1 || found[0].Node != "clock" || found[0].Path != l.Path() {
+		t.Errorf("running: %+v", found)
+	}
+}
+
+func TestDirsFrom(t *testing.T) {
+	env := map[string]string{"XDG_RUNTIME_DIR": "/run/user/7"}
+	lookup := func(name string) string { return env[name] }
+	dirs := DirsFrom(lookup)
+	if len(dirs) != 3 || dirs[0] != "/run/kozo" || dirs[1] != "/run/user/7/kozo" || !strings.HasPrefix(dirs[2], os.TempDir()) {
+		t.Errorf("got %v", dirs)
+	}
+	env["KOZO_RUN_DIR"] = "/x"
+	if dirs := DirsFrom(lookup); len(dirs) != 1 || dirs[0] != "/x" {
+		t.Errorf("got %v", dirs)
+	}
+}
