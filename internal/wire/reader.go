@@ -1,0 +1,181 @@
+package wire
+
+import (
+	"fmt"
+	"io"
+)
+
+// Sizes of a reader's buffer.
+const (
+	idleBuffer = 1 << 10  // while little comes
+	busyBuffer = 64 << 10 // while much comes
+	quietReads = 8        // this many small reads in a row make the buffer small again
+	maxEmpty   = 100      // this many reads of nothing in a row are an error
+)
+
+// TooLarge reports a frame that was skipped because of its size.
+type TooLarge struct {
+	Size uint64 // bytes after the length
+}
+
+func (e *TooLarge) Error() string { return fmt.Sprintf("a frame has %d bytes", e.Size) }
+
+// Reader reads frames from a stream. Its memory grows with the bytes that have
+// arrived, never with a length that was announced, and shrinks again when large
+// frames are past. It is not safe for concurrent use.
+type Reader struct {
+	src      io.Reader
+	maxFrame uint64
+	buf      []byte // of which buf[r:w] is unread
+	r, w     int
+	quiet    int
+	err      error // of src: returned once what is in buf cannot be a frame
+}
+
+// NewReader returns a reader of frames with at most maxFrame bytes after their
+// length, of which 1 GiB is the most. It reads nothing yet.
+func NewReader(src io.Reader, maxFrame int) *Reader {
+	return &Reader{src: src, maxFrame: uint64(min(max(maxFrame, 1), 1<<30))}
+}
+
+// Next returns the next frame; the payload is valid until the next call. A frame
+// that is too large is read and forgotten, and reported with its type and a
+// *[TooLarge] error, after which the stream goes on. Any other error is final:
+// [io.EOF] after the last frame, [io.ErrUnexpectedEOF] within one, [ErrFrame]
+// where a length is none, or that of the stream. Types that are not known are
+// returned like others.
+func (r *Reader) Next() (Type, []byte, error) {
+	head, size, err := r.length()
+	if err != nil {
+		return 0, nil, err
+	}
+	if size > r.maxFrame {
+		return r.tooLarge(head, size)
+	}
+	total := uint64(head) + size
+	for uint64(r.w-r.r) < total {
+		if err := r.fill(total); err != nil {
+			return 0, nil, r.unexpected(err)
+		}
+	}
+	frame := r.buf[r.r : r.r+int(total) : r.r+int(total)]
+	r.r += int(total)
+	return Type(frame[head]), frame[head+1:], nil
+}
+
+// Buffered says whether more frames, or a part of one, are in memory already.
+// It is for batching: a frame of which only a part has come can take its time.
+func (r *Reader) Buffered() bool { return r.w > r.r }
+
+// length reads up to the end of the length and leaves it unread.
+func (r *Reader) length() (head int, size uint64, err error) {
+	for {
+		for p := r.buf[r.r:r.w]; head < len(p); {
+			c := p[head]
+			size |= uint64(c&0x7f) << (7 * head)
+			if head++; c < 0x80 {
+				if size == 0 || size > MaxLength {
+					r.err, r.r, r.w = ErrFrame, 0, 0
+					return 0, 0, ErrFrame
+				}
+				return head, size, nil
+			}
+			if head == 5 { // MaxLength needs no more
+				r.err, r.r, r.w = ErrFrame, 0, 0
+				return 0, 0, ErrFrame
+			}
+		}
+		if err := r.fill(uint64(head) + 2); err != nil {
+			if head > 0 {
+				err = r.unexpected(err)
+			}
+			return 0, 0, err
+		}
+	}
+}
+
+// tooLarge skips a frame.
+func (r *Reader) tooLarge(head int, size uint64) (Type, []byte, error) {
+	for r.w-r.r <= head {
+		if err := r.fill(uint64(head) + 1); err != nil {
+			return 0, nil, r.unexpected(err)
+		}
+	}
+	t := Type(r.buf[r.r+head])
+	r.r += head
+	for left := size; ; {
+		n := min(left, uint64(r.w-r.r))
+		r.r += int(n)
+		if left -= n; left == 0 {
+			return t, nil, &TooLarge{Size: size}
+		}
+		if err := r.fill(1); err != nil {
+			return 0, nil, r.unexpected(err)
+		}
+	}
+}
+
+// fill reads once from the stream, into a buffer that is as large as seems
+// useful for a frame of which so many bytes are wanted in a row.
+func (r *Reader) fill(want uint64) error {
+	if r.err != nil {
+		return r.err
+	}
+	r.resize(want)
+	for range maxEmpty {
+		n, err := r.src.Read(r.buf[r.w:])
+		r.err = err
+		if n > 0 {
+			if n > idleBuffer/2 {
+				r.quiet = 0
+			} else {
+				r.quiet++
+			}
+			r.w += n
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	r.err = io.ErrNoProgress
+	return r.err
+}
+
+// resize makes room in the buffer. Its size is that of what came lately, up to
+// busyBuffer; beyond that it at most doubles each time it is full, so that a
+// peer gets memory only for bytes that it has sent.
+func (r *Reader) resize(want uint64) {
+	have := r.w - r.r
+	size := len(r.buf)
+	switch {
+	case size == 0:
+		size = idleBuffer
+	case have == size: // full, of one frame
+		size = int(min(2*uint64(size), max(want, busyBuffer)))
+	case r.w == size && size < busyBuffer: // the last read filled it: there is more
+		size = min(4*size, busyBuffer)
+	case size > busyBuffer && want <= busyBuffer && have <= busyBuffer:
+		size = busyBuffer
+	case size > idleBuffer && r.quiet >= quietReads && want <= idleBuffer && have < idleBuffer:
+		size = idleBuffer
+	}
+	if size != len(r.buf) {
+		buf := make([]byte, size)
+		r.w = copy(buf, r.buf[r.r:r.w])
+		r.buf, r.r = buf, 0
+		return
+	}
+	if r.r > 0 && (have == 0 || r.w == size || uint64(size-r.r) < want) {
+		r.w = copy(r.buf, r.buf[r.r:r.w])
+		r.r = 0
+	}
+}
+
+// unexpected is for a stream that ends within a frame.
+func (r *Reader) unexpected(err error) error {
+	if err == io.EOF {
+		r.err = io.ErrUnexpectedEOF
+	}
+	return r.err
+}
