@@ -1,0 +1,15 @@
+package fleet
+
+import (
+	"os"
+	"syscall"
+)
+
+// apart starts a program in a process group of its own, so that Ctrl-C reaches
+// this process alone, which then stops its programs one time and not two; and
+// ends it when this process is killed.
+func apart() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+}
+
+func terminate(p *os.Process) error { return p.Signal(syscall.SIGTERM) }
