@@ -28,6 +28,18 @@ func TestFramesModel(t *testing.T) {
 		now := time.Now()
 		next := byte(0)
 		t.Repeat(map[string]func(*rapid.T){
+			"push many small": func(t *rapid.T) {
+				for range rapid.IntRange(5, 25).Draw(t, "count") {
+					next++
+					if _, ok := q.Push([]byte{next}, now); !ok {
+						return // not even one fits; "push" looks at that
+					}
+					model = append(model, frame{[]byte{next}, now})
+					for len(model) > maxCount || size() > maxBytes {
+						model = model[1:]
+					}
+				}
+			},
 			"push": func(t *rapid.T) {
 				now = now.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "later")))
 				next++

@@ -180,8 +180,8 @@ func TestInboxGivingUpWakesAnother(t *testing.T) {
 				}
 			})
 			synctest.Wait()
+			q.Put(1, 1) // wakes the first, which then finds its context done
 			cancel()
-			q.Put(1, 1)
 			synctest.Wait()
 			if got.Load() != 1 {
 				t.Error("a value is there, a taker waits, and they do not meet")
