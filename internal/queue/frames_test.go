@@ -169,3 +169,27 @@ func BenchmarkFrames(b *testing.B) {
 		}
 	}
 }
+
+// The rings grow wherever their oldest element is just then.
+func TestFramesGrow(t *testing.T) {
+	for offset := range 40 {
+		q := NewFrames(1000, 10000)
+		var want, got []byte
+		push := func(n int) {
+			for range n {
+				f := bytes.Repeat([]byte{byte(len(want))}, 31)
+				want = append(want, f...)
+				q.Push(f, time.Now())
+			}
+		}
+		push(offset + 1)
+		got, _ = q.Pop(got, 31*offset)
+		push(100)
+		for q.Len() > 0 {
+			got, _ = q.Pop(got, 100)
+		}
+		if !bytes.Equal(got, want) {
+			t.Fatalf("after %d pops the queue returned other bytes than it got", offset)
+		}
+	}
+}
