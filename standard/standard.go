@@ -1,0 +1,28 @@
+// Package standard is the explicit list of the roles and transports that Kōzō
+// ships with.
+package standard
+
+import (
+	"kozo"
+	"kozo/roles/cuckoo"
+	"kozo/roles/injector"
+	"kozo/roles/logger"
+	"kozo/roles/timer"
+)
+
+// Registry returns a new registry with everything that ships. A program that
+// has more adds it.
+func Registry() *kozo.Registry {
+	r := kozo.NewRegistry()
+	for _, role := range []kozo.RoleType{
+		cuckoo.Type(),
+		injector.Type(),
+		logger.Type(),
+		timer.Type(),
+	} {
+		if err := r.AddRole(role); err != nil {
+			panic(err) // two of the names above are the same
+		}
+	}
+	return r
+}
