@@ -23,12 +23,14 @@ var rooms = map[string][]string{
 	".": {},
 
 	// Front doors.
-	"cmd/kozo":         {"cli", "standard"},
-	"cli":              {".", "internal/config", "internal/control", "internal/hostnet", "internal/node", "internal/resolve", "internal/sdnotify", "internal/secure", "internal/status", "internal/system"},
-	"internal/control": {".", "internal/status"},
+	"cmd/kozo":           {"cli", "standard"},
+	"cli":                {".", "cli/internal/fleet", "cli/internal/term", "internal/config", "internal/control", "internal/hostnet", "internal/node", "internal/resolve", "internal/sdnotify", "internal/secure", "internal/status", "internal/system"},
+	"cli/internal/fleet": {},
+	"cli/internal/term":  {},
+	"internal/control":   {".", "internal/status"},
 
 	// The node: wiring only. It may use everything below it.
-	"internal/node": {".", "internal/hostnet", "internal/link", "internal/queue", "internal/resolve", "internal/rolehost", "internal/router", "internal/secure", "internal/status", "internal/storage", "internal/supervise", "internal/system", "internal/wire"},
+	"internal/node": {".", "internal/gate", "internal/hostnet", "internal/link", "internal/queue", "internal/resolve", "internal/rolehost", "internal/router", "internal/secure", "internal/status", "internal/storage", "internal/supervise", "internal/system", "internal/wire"},
 
 	// Moving parts: each can be tested alone, none knows another.
 	"internal/link":     {".", "internal/queue", "internal/status", "internal/wire"},
@@ -36,10 +38,12 @@ var rooms = map[string][]string{
 	"internal/rolehost": {".", "internal/queue", "internal/status", "internal/supervise"},
 
 	// The description: plain values.
-	"internal/config": {".", "internal/secure", "internal/system"},
-	"internal/system": {"."},
+	"internal/config":      {".", "internal/config/tree", "internal/secure", "internal/system"},
+	"internal/config/tree": {},
+	"internal/system":      {"."},
 
 	// Mechanisms.
+	"internal/gate":      {},
 	"internal/hostnet":   {".", "internal/resolve"},
 	"internal/memnet":    {"."},
 	"internal/queue":     {},
@@ -71,7 +75,7 @@ var guests = map[string][]string{
 	"github.com/spf13/cobra":     {"cli"},
 	"github.com/tinylib/msgp":    {".", "internal/wire"},
 	"go.starlark.net":            {"roles/injector"},
-	"go.yaml.in/yaml":            {"internal/config"},
+	"go.yaml.in/yaml":            {"internal/config/tree"},
 	"golang.org/x/crypto":        {"internal/secure", "bench"},
 	"golang.org/x/net":           {"internal/resolve"},
 }
