@@ -62,7 +62,7 @@ type Message struct {
 	Type    string    // what happened or what to do: "tick"; at most MaxField bytes
 	Channel string    // optional sub-address: which of many should feel addressed; at most MaxField bytes
 	From    RoleRef   // who sent it; set by the node, whatever the sender wrote
-	Time    time.Time // when it was sent, by the sender's clock; set by the node if zero
+	Time    time.Time // when it was sent, by the sender's clock; set by the node
 	Seq     uint64    // counts the messages of its sender from 1 since that node started; set by the node
 	Body    Body      // the content; empty means none
 }

@@ -62,10 +62,11 @@ type Env struct {
 	// bounded, and drops its oldest message for a new one.
 	Inbox Inbox
 
-	// Send sends a message to every role that wants it, on every node that it
-	// can be sent to, the own node included. It never blocks. Kind, Type,
-	// Channel and Body are the role's; the node fills in the rest. The error
-	// says that the message is not one ([Message.Check]) and was not sent.
+	// Send sends a message to every other role that wants it, on every node
+	// that it can be sent to, the own node included. It never blocks. Kind,
+	// Type, Channel and Body are the role's; the node fills in the rest. The
+	// error says that the message is not one ([Message.Check], [Body.Check])
+	// and was not sent.
 	Send func(Message) error
 
 	// SetInterest replaces what the role wants from now on, on all nodes.

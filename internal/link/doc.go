@@ -1,0 +1,35 @@
+// Package link keeps one node in touch with one peer: it decides when and where
+// to dial, holds the messages that wait, watches over the connection, and
+// accounts for every message.
+//
+// There are two halves, which know nothing of each other. A [Link] is the
+// standing relation from this node to the peer. It dials, over and over, opens
+// a stream on the connection it got, and sends its messages there. An [Inbound]
+// is the other end of the peer's own link to this node: it serves the streams
+// that the peer opens, counts what arrives, and confirms it.
+//
+// # How nothing gets lost without a number
+//
+// Messages are numbered by counting. The hello that opens a stream says how many
+// messages the link had put on earlier streams; the first one on this stream has
+// the next number. The receiver remembers, for the peer and for its boot id, the
+// number of the last message that it got, confirms it now and then, and says it
+// in its own hello. So a link knows at each reconnection exactly how much of
+// what it had written arrived and how much was cut. A receiver takes nothing
+// more from an older stream once it has answered a hello, so both sides count
+// the same.
+//
+// When a connection ends, everything that is not confirmed counts as cut at
+// once. If the peer comes back and turns out to have got some of it, the link
+// moves these from cut to delivered. A peer that comes back with another boot id
+// has lost what it did not confirm.
+//
+// # Life and death of a connection
+//
+// Each side gives up a connection on which no byte has arrived for [Lifetime];
+// that is done below, by the secure layer. Any byte counts, so a slow bulk
+// transfer is not taken for death. The opener of a stream pings at every
+// heartbeat, whatever else it sends, and the other side answers at once: so
+// there is something to receive in both directions, and the death of one is
+// noticed by the side that receives nothing more.
+package link

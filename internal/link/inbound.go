@@ -1,0 +1,370 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"kozo"
+	"kozo/internal/status"
+	"kozo/internal/wire"
+)
+
+// InboundConfig is what the receiving half of a link needs. All functions may be
+// called from several goroutines at once and do not block.
+type InboundConfig struct {
+	Peer      kozo.NodeName
+	Heartbeat time.Duration
+	Program   string
+	Boot      wire.Boot
+	Digest    map[string]string
+	MaxFrame  int                  // largest frame that is accepted, in bytes
+	Interest  func() []kozo.Filter // what the roles of this node want now
+
+	// Deliver gives a message to the roles that want it. It returns false if
+	// there is none, or if the peer has no such sending role.
+	Deliver func(*kozo.Message) bool
+	OnHello func(*wire.Hello)
+
+	Log *slog.Logger // already names the peer
+}
+
+// Inbound receives what one peer sends. It serves one stream at a time: a new
+// one replaces the old one at once, so that a connection that is dead on one
+// side only never stands in the way of its successor.
+type Inbound struct {
+	cfg InboundConfig
+
+	mu      sync.Mutex
+	current *receiver // nil if there is none
+	serving sync.WaitGroup
+	since   time.Time
+	boot    wire.Boot // of the peer, as far as it is known
+	got     uint64    // number of the last message of that boot which arrived
+
+	accepted uint64
+	dropped  map[kozo.Cause]uint64
+}
+
+// NewInbound makes the receiving half of a link.
+func NewInbound(cfg InboundConfig) *Inbound {
+	return &Inbound{cfg: cfg, dropped: map[kozo.Cause]uint64{}}
+}
+
+// receiver serves one stream.
+type receiver struct {
+	in     *Inbound
+	stream io.ReadWriteCloser
+	close  func(reason error)
+
+	// Guarded by the lock of in.
+	number uint64 // of the last message, as the opener counts
+	left   bool   // takes no more, but waits for the opener to hang up
+
+	wake chan struct{} // there is something to answer
+
+	mu     sync.Mutex
+	pinged bool // and not answered yet
+	ping   wire.Ping
+	news   bool // messages have arrived that are not confirmed
+	fresh  bool // the interest has changed
+}
+
+// ackDelay is how long the confirmation of a message waits for further ones.
+const ackDelay = 250 * time.Millisecond
+
+// Serve works off a stream that the peer has opened, until it ends or ctx is
+// done, and returns why. drop ends whatever carries the stream; it is called
+// with the reason when a newer stream takes over, and must not block.
+func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, drop func(reason error)) error {
+	in.serving.Add(1)
+	defer in.serving.Done()
+	r := &receiver{in: in, stream: stream, close: drop, wake: make(chan struct{}, 1)}
+	defer func() { _ = stream.Close() }()
+	reader := wire.NewReader(stream, in.cfg.MaxFrame)
+	hello, err := r.hello(ctx, reader)
+	if err != nil {
+		return err
+	}
+	in.cfg.OnHello(hello)
+
+	ended := make(chan struct{})
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		err := r.answer(ctx, ended)
+		if errors.Is(err, ErrStopped) {
+			waitOr(ended, byeTimeout) // for the peer to read it and hang up
+		}
+		_ = stream.Close() // reading fails now, if it has not yet
+	})
+	err = r.read(reader)
+	close(ended)
+	_ = stream.Close()
+	writing.Wait()
+	in.leave(r)
+	return err
+}
+
+// hello exchanges hellos and makes r the current receiver.
+func (r *receiver) hello(ctx context.Context, reader *wire.Reader) (*wire.Hello, error) {
+	in := r.in
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = r.stream.Close() })
+	defer stop()
+	theirs, err := readHello(reader)
+	if err != nil {
+		return nil, helloError(ctx, err)
+	}
+	if theirs.Version != wire.Version {
+		reason := fmt.Sprintf("this node speaks version %d of the protocol, not %d", wire.Version, theirs.Version)
+		_, _ = r.stream.Write(wire.AppendBye(nil, reason))
+		return nil, errors.New(reason)
+	}
+
+	ours := wire.Hello{
+		Version: wire.Version, Program: in.cfg.Program, Boot: in.cfg.Boot,
+		Digest: in.cfg.Digest, Interest: in.cfg.Interest(),
+	}
+	in.mu.Lock()
+	old := in.current
+	in.current, in.since = r, time.Now()
+	ours.KnownBoot, ours.Seen = in.boot, in.got
+	if in.boot != theirs.Boot {
+		in.boot, in.got = theirs.Boot, 0
+	}
+	r.number = theirs.Sent
+	in.mu.Unlock()
+	if old != nil {
+		old.close(ErrReplaced)
+		_ = old.stream.Close()
+	}
+	if _, err := r.stream.Write(wire.AppendHello(nil, &ours)); err != nil {
+		in.leave(r)
+		return nil, helloError(ctx, err)
+	}
+	return theirs, nil
+}
+
+// Wait waits until no stream is served any more. No stream may begin meanwhile.
+func (in *Inbound) Wait() { in.serving.Wait() }
+
+// waitOr waits for done, but not longer than the limit.
+func waitOr(done <-chan struct{}, limit time.Duration) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
+func (in *Inbound) leave(r *receiver) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.current == r {
+		in.current = nil
+		r.left = true
+	}
+}
+
+// read works off frames until the stream ends.
+func (r *receiver) read(reader *wire.Reader) error {
+	var names wire.Names
+	for {
+		typ, payload, err := reader.Next()
+		var large *wire.TooLarge
+		if errors.As(err, &large) {
+			if typ == wire.TypeMessage {
+				if err := r.receive(payload, kozo.Oversize, &names); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return errors.New("the peer closed the connection")
+			}
+			return err
+		}
+		switch typ {
+		case wire.TypeMessage:
+			if err := r.receive(payload, "", &names); err != nil {
+				return err
+			}
+		case wire.TypePing:
+			p, err := wire.ParsePing(payload)
+			if err != nil {
+				return err
+			}
+			r.note(func() { r.pinged, r.ping = true, p })
+		case wire.TypeBye:
+			return byeError(payload)
+		}
+	}
+}
+
+// receive counts a message, unless a newer stream has taken over, and gives it
+// to the roles. A cause means that it is dropped at once.
+func (r *receiver) receive(payload []byte, cause kozo.Cause, names *wire.Names) error {
+	in := r.in
+	in.mu.Lock()
+	if in.current != r { // the opener counts it as cut
+		left := r.left
+		in.mu.Unlock()
+		if left {
+			return nil
+		}
+		return ErrReplaced
+	}
+	r.number++
+	in.got = r.number
+	in.mu.Unlock()
+
+	if cause == "" {
+		cause = in.deliver(payload, names)
+	}
+	in.mu.Lock()
+	if cause == "" {
+		in.accepted++
+	} else {
+		in.dropped[cause]++
+	}
+	in.mu.Unlock()
+
+	r.mu.Lock()
+	first := !r.news
+	r.news = true
+	r.mu.Unlock()
+	if first {
+		signal(r.wake)
+	}
+	return nil
+}
+
+func (in *Inbound) deliver(payload []byte, names *wire.Names) kozo.Cause {
+	m, err := wire.ParseMessage(payload, names)
+	if err != nil {
+		return kozo.Undecodable
+	}
+	m.From.Node = in.cfg.Peer // what the connection proved, whatever the message says
+	// The body aliases the reader's memory; roles may keep it.
+	m.Body = append(kozo.Body(nil), m.Body...)
+	if !in.cfg.Deliver(&m) {
+		return kozo.Refused
+	}
+	return ""
+}
+
+func (r *receiver) note(change func()) {
+	r.mu.Lock()
+	change()
+	r.mu.Unlock()
+	signal(r.wake)
+}
+
+// answer writes what the peer should know: pongs at once, confirmations after a
+// moment, something at every heartbeat in any case.
+func (r *receiver) answer(ctx context.Context, ended <-chan struct{}) error {
+	// The peer's pings come at every heartbeat: only if they do not get through
+	// is there need for a sign of life of our own.
+	quiet := r.in.cfg.Heartbeat + r.in.cfg.Heartbeat/8
+	idle := time.NewTimer(quiet)
+	defer idle.Stop()
+	ack := time.NewTimer(ackDelay)
+	ack.Stop()
+	defer ack.Stop()
+	armed := false
+	var buf []byte
+	for {
+		due := false
+		select {
+		case <-ended:
+			return nil
+		case <-ctx.Done():
+			r.in.leave(r) // what arrives after the last confirmation is not taken
+			buf = wire.AppendAck(buf[:0], wire.Ack{Seen: r.seen()})
+			_, _ = r.stream.Write(wire.AppendBye(buf, ErrStopped.Error()))
+			return ErrStopped
+		case <-r.wake:
+		case <-ack.C:
+			due, armed = true, false
+		case <-idle.C:
+			due = true
+		}
+		var unconfirmed bool
+		buf, unconfirmed = r.answers(buf[:0], due)
+		if unconfirmed != armed {
+			armed = unconfirmed
+			if armed {
+				ack.Reset(ackDelay)
+			} else {
+				ack.Stop()
+			}
+		}
+		if len(buf) > 0 {
+			if _, err := r.stream.Write(buf); err != nil {
+				return err
+			}
+			idle.Reset(quiet)
+		}
+	}
+}
+
+// answers collects the frames to write now. due says that a confirmation should
+// not wait any longer; unconfirmed, that there is one that still can.
+func (r *receiver) answers(buf []byte, due bool) (frames []byte, unconfirmed bool) {
+	r.mu.Lock()
+	pinged, ping, fresh := r.pinged, r.ping, r.fresh
+	r.pinged, r.fresh = false, false
+	if pinged || due {
+		r.news = false // before seen is read: what comes later is news again
+	}
+	unconfirmed = r.news
+	r.mu.Unlock()
+
+	seen := r.seen()
+	switch {
+	case pinged:
+		buf = wire.AppendPong(buf, wire.Pong{ID: ping.ID, Wall: time.Now().UnixNano(), Seen: seen})
+	case due:
+		buf = wire.AppendAck(buf, wire.Ack{Seen: seen})
+	}
+	if fresh {
+		buf = wire.AppendInterest(buf, r.in.cfg.Interest())
+	}
+	return buf, unconfirmed
+}
+
+func (r *receiver) seen() uint64 {
+	r.in.mu.Lock()
+	defer r.in.mu.Unlock()
+	return r.number
+}
+
+// Refresh tells the peer that the interest of this node has changed.
+func (in *Inbound) Refresh() {
+	in.mu.Lock()
+	r := in.current
+	in.mu.Unlock()
+	if r != nil {
+		r.note(func() { r.fresh = true })
+	}
+}
+
+// Fill writes what has arrived into a snapshot.
+func (in *Inbound) Fill(out *status.Inbound) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	out.Accepted, out.Dropped = in.accepted, counts(in.dropped)
+	out.Received = in.accepted + status.Sum(out.Dropped)
+	if in.current != nil {
+		since := in.since
+		out.Connected, out.Since = true, &since
+	}
+}

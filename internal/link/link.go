@@ -1,0 +1,225 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"kozo"
+	"kozo/internal/queue"
+	"kozo/internal/wire"
+)
+
+// Conn is a live connection to the peer, encrypted and authenticated.
+type Conn interface {
+	// Open opens a stream to the peer. Closing the connection ends it, and the
+	// errors of its Read then say why the connection ended.
+	Open(ctx context.Context) (io.ReadWriteCloser, error)
+	// Traffic returns the bytes that went over the wire so far.
+	Traffic() (sent, received uint64)
+	// Close ends the connection at once, for the reason given.
+	Close(reason error)
+}
+
+// Target is one way to dial the peer. Targets are dialled in order; among those
+// of the same Rank it does not matter much which one is used, but one of a lower
+// rank is worth moving to.
+type Target struct {
+	Transport string
+	Endpoint  string
+	Rank      int
+	Timeout   time.Duration // for one attempt, the handshake included
+	Dial      func(context.Context) (Conn, error)
+}
+
+// Config is what a link needs. All functions may be called from several
+// goroutines at once and do not block.
+type Config struct {
+	Peer    kozo.NodeName
+	Policy  kozo.Policy
+	Never   string // why this link can never come up; empty if it can
+	Targets []Target
+
+	// Ride returns a connection that the peer has dialled, or nil. The link
+	// opens a stream on it when it cannot dial the peer itself.
+	Ride func() Conn
+
+	Heartbeat   time.Duration
+	Retry       time.Duration // longest pause between two attempts
+	QueueLength int           // messages
+	QueueSize   int           // bytes
+	QueueAge    time.Duration // longest time that a message waits
+
+	Boot       wire.Boot
+	Program    string
+	Digest     map[string]string
+	MaxFrame   int // largest frame that the peer may send, in bytes
+	OnInterest func([]kozo.Filter)
+	OnHello    func(*wire.Hello) // the peer's, whenever a connection comes up
+
+	Log *slog.Logger // already names the peer
+}
+
+// Reasons for which a link closes a connection.
+var (
+	ErrStopped  = errors.New("this node stops")
+	ErrReplaced = errors.New("replaced by a newer connection of the same node")
+	errMoved    = errors.New("moved to a better connection")
+)
+
+// Link is the standing relation to one peer.
+type Link struct {
+	cfg  Config
+	wake chan struct{} // there is something in the outbox
+	kick chan struct{} // dial now
+
+	mu      sync.Mutex
+	outbox  *queue.Frames
+	ledger  ledger
+	flushed chan struct{} // closed when nothing is queued or in flight; nil if nobody waits
+	state   state
+}
+
+// New makes a link. It does nothing before Run.
+func New(cfg Config) *Link {
+	l := &Link{
+		cfg:    cfg,
+		wake:   make(chan struct{}, 1),
+		kick:   make(chan struct{}, 1),
+		outbox: queue.NewFrames(cfg.QueueLength, cfg.QueueSize),
+		ledger: ledger{dropped: map[kozo.Cause]uint64{}},
+	}
+	l.state.init(cfg)
+	return l
+}
+
+// Offer takes an encoded message that the peer wants, to be sent as soon as the
+// link is up. It never blocks; frame is copied. at is the present time.
+func (l *Link) Offer(frame []byte, at time.Time) {
+	l.mu.Lock()
+	l.ledger.offered++
+	if l.off() {
+		l.ledger.drop(kozo.Refused, 1)
+		l.mu.Unlock()
+		return
+	}
+	l.expire(at)
+	dropped, ok := l.outbox.Push(frame, at)
+	l.ledger.drop(kozo.QueueFull, dropped)
+	if !ok {
+		l.ledger.drop(kozo.Oversize, 1)
+	}
+	first := ok && l.outbox.Len() == 1
+	l.mu.Unlock()
+	if first {
+		signal(l.wake)
+	}
+}
+
+func (l *Link) off() bool { return l.cfg.Policy == kozo.Never || l.cfg.Never != "" }
+
+func (l *Link) expire(now time.Time) {
+	l.ledger.drop(kozo.Expired, l.outbox.Expire(now.Add(-l.cfg.QueueAge)))
+}
+
+// Kick makes a link that waits for its next attempt try at once, for instance
+// since the peer has just dialled us.
+func (l *Link) Kick() { signal(l.kick) }
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Run keeps the link up, as its policy says, until ctx is done.
+func (l *Link) Run(ctx context.Context) error {
+	if l.off() {
+		<-ctx.Done()
+		return nil
+	}
+	retry := newBackoff(l.cfg.Retry)
+	for ctx.Err() == nil {
+		s, err := l.connect(ctx, retry)
+		if err != nil {
+			break
+		}
+		if s == nil { // on demand, and nobody demands any more
+			l.waitWanted(ctx)
+			continue
+		}
+		up := time.Now()
+		for s != nil {
+			s = l.serve(ctx, s)
+		}
+		// A connection that ended right away must not be made again right
+		// away, over and over.
+		if time.Since(up) >= min(l.cfg.Heartbeat, l.cfg.Retry) {
+			retry.reset()
+		} else {
+			l.pause(ctx, retry, nil)
+		}
+	}
+	l.mu.Lock()
+	l.ledger.drop(kozo.Cut, l.outbox.Clear())
+	l.mu.Unlock()
+	return nil
+}
+
+// wanted says whether the link should be up: always, or on demand when there is
+// something to send.
+func (l *Link) wanted() bool {
+	if l.cfg.Policy == kozo.Constant {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expire(time.Now())
+	return l.outbox.Len() > 0
+}
+
+func (l *Link) waitWanted(ctx context.Context) {
+	l.setIdle()
+	for !l.wanted() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.wake:
+		}
+	}
+}
+
+// Flush waits until everything that was offered is confirmed by the peer or
+// dropped, for as long as the link is up and ctx is not done.
+func (l *Link) Flush(ctx context.Context) {
+	l.mu.Lock()
+	if !l.state.up() || l.drained() {
+		l.mu.Unlock()
+		return
+	}
+	if l.flushed == nil {
+		l.flushed = make(chan struct{})
+	}
+	flushed := l.flushed
+	l.mu.Unlock()
+	signal(l.wake)
+	select {
+	case <-flushed:
+	case <-ctx.Done():
+	}
+}
+
+func (l *Link) drained() bool { return l.outbox.Len() == 0 && l.ledger.inFlight() == 0 }
+
+// release wakes who waits in Flush, if there is no more to wait for. The caller
+// has the lock.
+func (l *Link) release() {
+	if l.flushed != nil && (l.drained() || !l.state.up()) {
+		close(l.flushed)
+		l.flushed = nil
+	}
+}

@@ -1,0 +1,306 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"kozo/internal/wire"
+)
+
+const (
+	// batch is how much is written at a time: as much as one SSH packet holds.
+	batch = 32 << 10
+
+	// drainTimeout bounds how long a move to a better connection waits for the
+	// confirmation of what is in flight on the old one.
+	drainTimeout = 5 * time.Second
+
+	// byeTimeout bounds the goodbye to a peer that may not be there any more.
+	byeTimeout = 200 * time.Millisecond
+)
+
+// pongs is what the reading side of a session tells the writing side.
+type pongs struct {
+	dead    chan struct{} // closed when reading has ended
+	err     error         // why; valid after dead is closed
+	settled chan struct{} // gets a value when something was confirmed
+}
+
+// serve works a session until it ends, and returns the session to go on with if
+// it has moved to a better connection, or nil.
+func (l *Link) serve(ctx context.Context, s *session) *session {
+	p := &pongs{dead: make(chan struct{}), settled: make(chan struct{}, 1)}
+	w := &watch{link: l, pongs: p}
+	go func() {
+		p.err = w.read(s.reader)
+		s.end(p.err) // unblocks a write
+		close(p.dead)
+	}()
+	// A write to a dead peer can block: the end of ctx leaves it a moment.
+	unstop := context.AfterFunc(ctx, func() {
+		waitOr(p.dead, byeTimeout)
+		s.end(ErrStopped)
+	})
+	defer unstop()
+
+	better, stopProbing := l.probe(ctx, s)
+	next, err := l.write(ctx, s, w, better)
+	for n := range stopProbing() {
+		n.conn.Close(errMoved)
+	}
+	if next != nil {
+		s.end(errMoved)
+		<-p.dead
+		return next
+	}
+	s.end(err)
+	<-p.dead
+	if ctx.Err() == nil {
+		err = p.err // why reading ended says more than why writing did
+	}
+	l.mu.Lock()
+	l.ledger.cut()
+	l.mu.Unlock()
+	l.setDown(err)
+	return nil
+}
+
+// write sends what is in the outbox, and a ping at every heartbeat, until the
+// session ends or has moved.
+func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *session) (*session, error) {
+	ticker := time.NewTicker(l.cfg.Heartbeat)
+	defer ticker.Stop()
+	if err := w.ping(s.stream); err != nil {
+		return nil, err
+	}
+	var buf []byte
+	for {
+		// A ping goes between two batches, however much there is to send.
+		select {
+		case <-ticker.C:
+			if err := w.ping(s.stream); err != nil {
+				return nil, err
+			}
+		default:
+		}
+		frames, flushing := l.take(buf[:0])
+		if len(frames) > 0 {
+			if _, err := s.stream.Write(frames); err != nil {
+				return nil, err
+			}
+			if cap(frames) <= 2*batch {
+				buf = frames
+			}
+			continue
+		}
+		if flushing {
+			if err := w.ping(s.stream); err != nil {
+				return nil, err
+			}
+		}
+		select {
+		case <-l.wake:
+		case <-ticker.C:
+			if err := w.ping(s.stream); err != nil {
+				return nil, err
+			}
+		case n := <-better:
+			if l.move(ctx, s, w, n) {
+				return n, nil
+			}
+		case <-w.pongs.dead:
+			return nil, w.pongs.err
+		case <-ctx.Done():
+			_, _ = s.stream.Write(wire.AppendBye(nil, ErrStopped.Error()))
+			return nil, ErrStopped
+		}
+	}
+}
+
+// take moves frames from the outbox to the stream's side of the ledger. flushing
+// says that somebody waits for the confirmation of what is in flight.
+func (l *Link) take(buf []byte) (frames []byte, flushing bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.outbox.Len() > 0 {
+		l.expire(time.Now())
+	}
+	frames, n := l.outbox.Pop(buf, batch)
+	l.ledger.written += uint64(n)
+	l.release()
+	return frames, l.flushed != nil
+}
+
+// move changes to a session on a better connection: first it waits until the
+// peer has confirmed everything, so that nothing is lost or overtaken.
+func (l *Link) move(ctx context.Context, s *session, w *watch, n *session) bool {
+	timer := time.NewTimer(drainTimeout)
+	defer timer.Stop()
+	if err := w.ping(s.stream); err != nil {
+		n.conn.Close(err)
+		return false
+	}
+	for l.unconfirmed() {
+		select {
+		case <-w.pongs.settled:
+		case <-timer.C:
+			n.conn.Close(errors.New("the old connection did not drain"))
+			return false
+		case <-w.pongs.dead:
+			n.conn.Close(w.pongs.err)
+			return false
+		case <-ctx.Done():
+			n.conn.Close(ErrStopped)
+			return false
+		}
+	}
+	if err := l.greet(ctx, n); err != nil {
+		n.conn.Close(err)
+		return false
+	}
+	return true
+}
+
+func (l *Link) unconfirmed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ledger.inFlight() > 0
+}
+
+// probe dials the targets that are better than the one in use, now and then,
+// until the returned function is called, which waits for it and closes what was
+// not taken.
+func (l *Link) probe(ctx context.Context, s *session) (<-chan *session, func() <-chan *session) {
+	better := make(chan *session)
+	ctx, cancel := context.WithCancel(ctx)
+	var targets []int
+	for i, t := range l.cfg.Targets {
+		if t.Rank < s.rank {
+			targets = append(targets, i)
+		}
+	}
+	go func() {
+		defer close(better)
+		for len(targets) > 0 {
+			timer := time.NewTimer(l.cfg.Retry)
+			select {
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
+			for _, i := range targets {
+				n, err := l.dialTarget(ctx, i)
+				if err != nil {
+					continue
+				}
+				select {
+				case better <- n:
+				case <-ctx.Done():
+					n.conn.Close(ErrStopped)
+				}
+				break
+			}
+		}
+		<-ctx.Done()
+	}()
+	return better, func() <-chan *session {
+		cancel()
+		return better
+	}
+}
+
+// watch is the reading side of a session: what the peer says about how it is
+// doing.
+type watch struct {
+	link  *Link
+	pongs *pongs
+
+	// Guarded by the lock of the link.
+	pingID   uint64
+	pingSent time.Time
+}
+
+// ping asks the peer for a sign of life and for what it has received. The peer
+// echoes the number, so that a late answer is not taken for that to a later ping.
+func (w *watch) ping(stream io.Writer) error {
+	l := w.link
+	l.mu.Lock()
+	w.pingID++
+	w.pingSent = time.Now()
+	p := wire.Ping{ID: w.pingID, Wall: w.pingSent.UnixNano()}
+	l.mu.Unlock()
+	_, err := stream.Write(wire.AppendPing(nil, p))
+	return err
+}
+
+// read works off the frames that the peer sends back, until one is wrong or the
+// stream ends.
+func (w *watch) read(r *wire.Reader) error {
+	for {
+		typ, payload, err := r.Next()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return errors.New("the peer closed the connection")
+			}
+			return err
+		}
+		switch typ {
+		case wire.TypePong:
+			p, err := wire.ParsePong(payload)
+			if err != nil {
+				return err
+			}
+			w.timing(&p)
+			w.confirm(p.Seen)
+		case wire.TypeAck:
+			a, err := wire.ParseAck(payload)
+			if err != nil {
+				return err
+			}
+			w.confirm(a.Seen)
+		case wire.TypeInterest:
+			filters, err := wire.ParseInterest(payload)
+			if err != nil {
+				return err
+			}
+			w.link.cfg.OnInterest(filters)
+		case wire.TypeBye:
+			return byeError(payload)
+		}
+	}
+}
+
+func (w *watch) timing(p *wire.Pong) {
+	l := w.link
+	now := time.Now()
+	l.mu.Lock()
+	id, sent := w.pingID, w.pingSent
+	l.mu.Unlock()
+	if p.ID != id {
+		return
+	}
+	roundTrip := now.Sub(sent)
+	theirs := time.Unix(0, p.Wall)
+	l.setTiming(roundTrip, theirs.Sub(now.Round(0).Add(-roundTrip/2)))
+}
+
+// lifetime is how many heartbeats a direction may be silent.
+const lifetime = 2.5
+
+// Lifetime is how long a connection may be silent in one direction before it is
+// given up, for a heartbeat of the given interval.
+func Lifetime(heartbeat time.Duration) time.Duration {
+	return time.Duration(lifetime * float64(heartbeat))
+}
+
+func (w *watch) confirm(seen uint64) {
+	l := w.link
+	l.mu.Lock()
+	l.ledger.confirm(seen)
+	l.release()
+	l.mu.Unlock()
+	signal(w.pongs.settled)
+}

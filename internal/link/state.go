@@ -1,0 +1,178 @@
+package link
+
+import (
+	"fmt"
+	"time"
+
+	"kozo"
+	"kozo/internal/status"
+	"kozo/internal/wire"
+)
+
+// state is what a link tells people about itself. The lock of the link guards
+// it.
+type state struct {
+	word      string
+	since     time.Time // of being up, or down
+	transport string
+	endpoint  string
+	rides     bool
+	roundTrip time.Duration
+	skew      time.Duration
+	reason    string
+	next      time.Time
+	connects  uint64
+	targets   []status.Target
+	program   string
+
+	quietUntil time.Time     // no more lines about failed attempts before that
+	quiet      time.Duration // how long the next silence will be
+}
+
+// The words for the state of a link.
+const (
+	stateUp        = "up"
+	stateDialling  = "dialling"
+	stateWaiting   = "waiting"
+	stateIdle      = "idle"
+	stateListening = "listening"
+	stateOff       = "off"
+)
+
+// The first silence after a line about an attempt that failed, and by how much
+// the next one is longer: about ten lines for a peer that is away for a day.
+const (
+	firstSilence  = time.Minute
+	silenceFactor = 4
+)
+
+func (s *state) init(cfg Config) {
+	s.word = stateWaiting
+	s.since = time.Now()
+	for _, t := range cfg.Targets {
+		s.targets = append(s.targets, status.Target{Transport: t.Transport, Endpoint: t.Endpoint})
+	}
+	switch {
+	case cfg.Never != "":
+		s.word, s.reason = stateOff, cfg.Never
+	case cfg.Policy == kozo.Never:
+		s.word, s.reason = stateOff, "the policy is never"
+	case cfg.Policy == kozo.OnDemand:
+		s.word = stateIdle
+	}
+}
+
+func (s *state) up() bool { return s.word == stateUp }
+
+func (l *Link) setIdle() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.state.word, l.state.next = stateIdle, time.Time{}
+}
+
+func (l *Link) setDialling() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.state.word, l.state.next = stateDialling, time.Time{}
+}
+
+// setWaiting notes that all attempts failed. It logs the first failure at once
+// and later ones ever more rarely.
+func (l *Link) setWaiting(next time.Time, err error) {
+	l.mu.Lock()
+	s := &l.state
+	s.word, s.next = stateWaiting, next
+	if len(l.cfg.Targets) == 0 {
+		s.word, s.next = stateListening, time.Time{}
+	}
+	if err != nil {
+		s.reason = err.Error()
+	}
+	now := time.Now()
+	say := err != nil && !now.Before(s.quietUntil)
+	if say {
+		s.quietUntil = now.Add(s.quiet + firstSilence)
+		s.quiet = max(s.quiet, firstSilence) * silenceFactor
+	}
+	down := now.Sub(s.since).Round(time.Second)
+	l.mu.Unlock()
+	if say {
+		l.cfg.Log.Warn("peer not reached", "reason", err, "down", down)
+	}
+}
+
+func (l *Link) setTried(target int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	t := &l.state.targets[target]
+	t.Tried, t.Error = &now, ""
+	if err != nil {
+		t.Error = err.Error()
+	}
+}
+
+func (l *Link) setUp(s *session, hello *wire.Hello) {
+	l.mu.Lock()
+	st := &l.state
+	st.word, st.since, st.reason, st.next = stateUp, time.Now(), "", time.Time{}
+	st.transport, st.endpoint, st.rides = s.transport, s.endpoint, s.rides
+	st.connects++
+	st.program = hello.Program
+	st.roundTrip, st.skew = 0, 0
+	st.quietUntil, st.quiet = time.Time{}, 0
+	l.mu.Unlock()
+	l.cfg.Log.Info("link up", "transport", s.transport, "endpoint", s.endpoint)
+}
+
+func (l *Link) setDown(reason error) {
+	l.mu.Lock()
+	st := &l.state
+	st.word, st.since, st.reason = stateWaiting, time.Now(), reason.Error()
+	st.transport, st.endpoint, st.rides = "", "", false
+	l.release()
+	l.mu.Unlock()
+	l.cfg.Log.Info("link down", "reason", reason)
+}
+
+func (l *Link) setTiming(roundTrip, skew time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.state.roundTrip, l.state.skew = roundTrip, skew
+}
+
+// Fill writes what the link knows into a snapshot.
+func (l *Link) Fill(out *status.Link) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := &l.state
+	out.Peer, out.Policy = string(l.cfg.Peer), l.cfg.Policy.String()
+	out.State, out.Reason = s.word, s.reason
+	out.Transport, out.Endpoint, out.Rides = s.transport, s.endpoint, s.rides
+	out.RoundTrip, out.Skew = s.roundTrip.Seconds(), s.skew.Seconds()
+	out.Connects = s.connects
+	out.PeerVersion = s.program
+	if s.word == stateUp || s.word == stateWaiting || s.word == stateDialling || s.word == stateListening {
+		since := s.since
+		out.Since = &since
+	}
+	if !s.next.IsZero() {
+		next := s.next
+		out.NextAttempt = &next
+	}
+	out.Targets = append([]status.Target(nil), s.targets...)
+	if !l.off() {
+		l.expire(time.Now())
+	}
+	out.Out = l.ledger.status(l.outbox.Len())
+}
+
+// Up says whether the link is up.
+func (l *Link) Up() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state.up()
+}
+
+// String names the link in a debugger or a test.
+func (l *Link) String() string { return fmt.Sprintf("link to %s", l.cfg.Peer) }

@@ -1,0 +1,281 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+
+	"kozo"
+	"kozo/internal/link"
+	"kozo/internal/secure"
+	"kozo/internal/status"
+	"kozo/internal/system"
+	"kozo/internal/wire"
+)
+
+// peer is what a node has for another one: the link to it, what comes in from
+// it, and the connections that it has dialled.
+type peer struct {
+	node    *Node
+	config  *system.Node
+	link    *link.Link
+	inbound *link.Inbound
+	refused string // why the peer may not send to this node; empty if it may
+	log     *slog.Logger
+
+	mu     sync.Mutex
+	dialed []*secure.Conn // by the peer; the newest is last
+	drift  []string
+}
+
+// dialedMost is how many connections one peer may have made at a time. It needs
+// one, and a second one while it moves from one to the other.
+const dialedMost = 4
+
+// frameOverhead is more than what a frame adds to the body of a message.
+const frameOverhead = 4 << 10
+
+// helloMost is room for the hello of a large network.
+const helloMost = 4 << 20
+
+func (n *Node) newPeer(other *system.Node) *peer {
+	log := n.cfg.Log.With("peer", string(other.Name))
+	p := &peer{node: n, config: other, log: log}
+	edge := n.cfg.System.Edge(n.self, other)
+	back := n.cfg.System.Edge(other, n.self)
+	if back.Policy == kozo.Never {
+		p.refused = back.Never
+	}
+	s := n.self.Settings
+	maxFrame := max(n.cfg.System.MaxMessage()+frameOverhead, helloMost)
+	program := "kozo " + n.cfg.Version
+	p.link = link.New(link.Config{
+		Peer: other.Name, Policy: edge.Policy, Never: edge.Never,
+		Targets: p.targets(edge), Ride: p.ride,
+		Heartbeat: s.Heartbeat, Retry: s.ConnectionRetry,
+		QueueLength: s.OutgoingQueueLength, QueueSize: int(s.OutgoingQueueSize), QueueAge: s.QueueAge(),
+		Boot: n.boot, Program: program, Digest: n.cfg.System.Digest, MaxFrame: maxFrame,
+		OnInterest: p.setInterest, OnHello: p.hello, Log: log,
+	})
+	p.inbound = link.NewInbound(link.InboundConfig{
+		Peer: other.Name, Heartbeat: s.Heartbeat, Program: program, Boot: n.boot,
+		Digest: n.cfg.System.Digest, MaxFrame: maxFrame,
+		Interest: n.router.Interest, Deliver: p.deliver, OnHello: p.hello, Log: log,
+	})
+	n.router.SetPeer(other.Name, p.link, expectedInterest(other))
+	return p
+}
+
+// expectedInterest is what the roles of a peer want according to the
+// configuration. Of a role whose type this program does not have everything is
+// expected, until the peer itself says what it wants.
+func expectedInterest(other *system.Node) []kozo.Filter {
+	var filters []kozo.Filter
+	for _, r := range other.Roles {
+		if !r.Known {
+			return []kozo.Filter{{}}
+		}
+		filters = append(filters, r.Interest...)
+	}
+	return filters
+}
+
+// targets makes the targets of a link from those of the configuration.
+func (p *peer) targets(edge system.Edge) []link.Target {
+	var targets []link.Target
+	for _, t := range edge.Targets {
+		port := p.node.portOf(t.Local)
+		targets = append(targets, link.Target{
+			Transport: t.Local.Name, Endpoint: t.Endpoint,
+			Rank: int(kozo.Best - t.Priority), Timeout: dialTimeout,
+			Dial: func(ctx context.Context) (link.Conn, error) {
+				raw, err := port.transport.Transport.Dial(ctx, port.env, t.Endpoint)
+				if err != nil {
+					return nil, err
+				}
+				conn, err := secure.Client(ctx, raw, p.config.Name, p.node.secure)
+				if err != nil {
+					return nil, err
+				}
+				p.node.conns.Go(func() { p.accept(conn, false) })
+				return connOf(conn), nil
+			},
+		})
+	}
+	return targets
+}
+
+func (n *Node) portOf(t *system.Transport) *port {
+	i := slices.IndexFunc(n.ports, func(p *port) bool { return p.transport == t })
+	return n.ports[i]
+}
+
+// connOf shows a link what it needs of a connection.
+func connOf(c *secure.Conn) link.Conn { return conn{c} }
+
+type conn struct{ *secure.Conn }
+
+func (c conn) Open(ctx context.Context) (io.ReadWriteCloser, error) {
+	s, err := c.Conn.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return stream{s, c.Conn}, nil
+}
+
+// stream is a stream whose errors say why the connection has ended.
+type stream struct {
+	*secure.Stream
+	conn *secure.Conn
+}
+
+func (s stream) Read(b []byte) (int, error) {
+	n, err := s.Stream.Read(b)
+	if err != nil && s.conn.Err() != nil {
+		err = s.conn.Err()
+	}
+	return n, err
+}
+
+// ride returns the newest connection that the peer has dialled.
+func (p *peer) ride() link.Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.dialed) == 0 {
+		return nil
+	}
+	return connOf(p.dialed[len(p.dialed)-1])
+}
+
+// welcome takes a connection that the peer has dialled, and serves it until it
+// ends.
+func (p *peer) welcome(c *secure.Conn) {
+	p.mu.Lock()
+	p.dialed = append(p.dialed, c)
+	var old *secure.Conn
+	if len(p.dialed) > dialedMost {
+		old = p.dialed[0]
+		p.dialed = slices.Delete(p.dialed, 0, 1)
+	}
+	p.mu.Unlock()
+	if old != nil {
+		old.Close(link.ErrReplaced)
+	}
+	p.link.Kick() // the peer is there: no need to wait any longer
+	p.accept(c, true)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dialed = slices.DeleteFunc(p.dialed, func(d *secure.Conn) bool { return d == c })
+}
+
+// accept serves the streams that the peer opens on a connection, until the
+// connection ends. Of one that this node has dialled itself, a newer stream
+// replaces only the stream: its own link is on the same connection.
+func (p *peer) accept(c *secure.Conn, dialedByPeer bool) {
+	var streams sync.WaitGroup
+	defer streams.Wait()
+	drop := func(error) {}
+	if dialedByPeer {
+		drop = c.Close
+	}
+	for first := dialedByPeer; ; first = false {
+		s, err := p.next(c, first)
+		if err != nil {
+			c.Close(err)
+			return
+		}
+		streams.Go(func() { p.serve(stream{s, c}, drop) })
+	}
+}
+
+// next waits for a stream of the peer. A peer that has dialled opens its first
+// one at once.
+func (p *peer) next(c *secure.Conn, first bool) (*secure.Stream, error) {
+	ctx := p.node.life
+	if !first {
+		return c.Accept(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, firstStream)
+	defer cancel()
+	s, err := c.Accept(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("the peer connected and opened no stream within %v", firstStream)
+	}
+	return s, err
+}
+
+// serve works off one stream of the peer.
+func (p *peer) serve(s io.ReadWriteCloser, drop func(error)) {
+	if p.refused != "" {
+		_, _ = s.Write(wire.AppendBye(nil, p.refused))
+		_ = s.Close()
+		p.log.Warn("refused what the peer wants to send", "reason", p.refused)
+		return
+	}
+	err := p.inbound.Serve(p.node.receiving, s, drop)
+	p.log.Debug("stream of the peer ended", "reason", err)
+}
+
+// deliver gives a message of the peer to the roles of this node.
+func (p *peer) deliver(m *kozo.Message) bool {
+	if m.From.Role != kozo.NodeRole && p.config.Role(m.From.Role) == nil {
+		return false
+	}
+	return p.node.router.Deliver(m)
+}
+
+func (p *peer) setInterest(filters []kozo.Filter) {
+	p.node.router.SetPeer(p.config.Name, p.link, filters)
+}
+
+// hello compares the configuration of the peer with the own one.
+func (p *peer) hello(h *wire.Hello) {
+	var drift []string
+	ours := p.node.cfg.System.Digest
+	for block, digest := range ours {
+		if h.Digest[block] != digest {
+			drift = append(drift, block)
+		}
+	}
+	for block := range maps.Keys(h.Digest) {
+		if _, ok := ours[block]; !ok {
+			drift = append(drift, block)
+		}
+	}
+	slices.Sort(drift)
+	p.mu.Lock()
+	changed := !slices.Equal(p.drift, drift)
+	p.drift = drift
+	p.mu.Unlock()
+	switch {
+	case changed && len(drift) > 0:
+		p.log.Warn("the peer has another configuration", "blocks", drift)
+	case changed:
+		p.log.Info("the peer has the same configuration again")
+	}
+}
+
+// hangUp closes the connections that the peer has dialled.
+func (p *peer) hangUp(reason error) {
+	p.mu.Lock()
+	dialed := slices.Clone(p.dialed)
+	p.mu.Unlock()
+	for _, c := range dialed {
+		c.Close(reason)
+	}
+}
+
+func (p *peer) status() status.Link {
+	var s status.Link
+	p.link.Fill(&s)
+	p.inbound.Fill(&s.In)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.Drift = slices.Clone(p.drift)
+	return s
+}

@@ -1,0 +1,200 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"kozo"
+	"kozo/internal/secure"
+	"kozo/internal/status"
+	"kozo/internal/supervise"
+	"kozo/internal/system"
+)
+
+// port is a transport of the node: it listens, and lets peers in.
+type port struct {
+	node      *Node
+	transport *system.Transport
+	env       *kozo.TransportEnv
+	log       *slog.Logger
+
+	tried sync.Once
+
+	mu      sync.Mutex
+	listens string
+	err     error
+}
+
+// A transport that cannot listen tries again: first after a moment, then more
+// and more rarely.
+const (
+	firstListen   = 500 * time.Millisecond
+	slowestListen = 30 * time.Second
+)
+
+// run listens until ctx is done, whatever happens to the listener.
+func (p *port) run(ctx context.Context) {
+	defer p.ready()
+	if len(p.transport.Transport.Endpoints()) == 0 {
+		return
+	}
+	_ = supervise.Run(ctx, supervise.Options{
+		Name: "listener of " + p.transport.Name, Min: firstListen, Max: slowestListen,
+		Healthy: time.Minute, Log: p.log,
+	}, p.listen)
+}
+
+func (p *port) ready() { p.tried.Do(p.node.pending.Done) }
+
+// listen accepts connections until the listener fails or ctx is done.
+func (p *port) listen(ctx context.Context) error {
+	l, err := p.transport.Transport.Listen(ctx, p.env)
+	if err != nil {
+		p.set("", err)
+		p.ready()
+		return err
+	}
+	p.set(l.Addr().String(), nil)
+	p.log.Info("listening", "endpoint", l.Addr().String())
+	p.ready()
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	defer func() { _ = l.Close() }()
+	for {
+		raw, err := l.Accept()
+		if ctx.Err() != nil {
+			if raw != nil {
+				_ = raw.Close()
+			}
+			return nil
+		}
+		if err != nil {
+			if temporary(err) {
+				if err := pause(ctx, acceptPause); err != nil {
+					return nil
+				}
+				continue
+			}
+			p.set("", err)
+			return err
+		}
+		p.node.conns.Go(func() { p.admit(ctx, raw) })
+	}
+}
+
+// acceptPause is how long to wait when the machine has no room for another
+// connection.
+const acceptPause = 50 * time.Millisecond
+
+// temporary says whether accepting may work again in a moment: a connection
+// that was gone before it was accepted, or a lack of file descriptors.
+func temporary(err error) bool {
+	if errors.Is(err, net.ErrClosed) {
+		return false
+	}
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// admit finds out who has connected, and serves it if it is a peer.
+func (p *port) admit(ctx context.Context, raw net.Conn) {
+	leave := p.node.gate.Enter(raw)
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	c, err := secure.Server(ctx, raw, p.node.secure)
+	cancel()
+	leave()
+	if err != nil {
+		p.refuse(raw.RemoteAddr().String(), err)
+		return
+	}
+	p.node.peers[c.Peer()].welcome(c)
+}
+
+// refuse notes who was not let in. Only those who spoke the protocol are worth
+// a word: scanners knock at every open port.
+func (p *port) refuse(address string, err error) {
+	var s *secure.Stranger
+	if !errors.As(err, &s) {
+		p.log.Debug("handshake failed", "endpoint", address, "err", err)
+		return
+	}
+	if p.node.knocks.add(s) {
+		p.log.Warn("refused a stranger", "endpoint", address, "peer", s.Name,
+			"reason", s.Reason, "key", s.Key.Line())
+	}
+}
+
+func (p *port) set(listens string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.listens, p.err = listens, err
+}
+
+func (p *port) status() status.Transport {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := status.Transport{Name: p.transport.Name, Type: p.transport.Type, Listens: p.listens}
+	if p.err != nil {
+		s.Error = p.err.Error()
+	}
+	return s
+}
+
+// knocks remembers the last few strangers.
+type knocks struct {
+	mu   sync.Mutex
+	seen []status.Stranger // the oldest first
+}
+
+const (
+	knocksMost  = 16
+	knocksQuiet = time.Hour // before a stranger is worth another line in the log
+)
+
+// add notes a stranger, and says whether to log it.
+func (k *knocks) add(s *secure.Stranger) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	host := s.Address
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	now := time.Now()
+	key := s.Key.Line()
+	for i := range k.seen {
+		if e := &k.seen[i]; e.Name == s.Name && e.Key == key && e.Reason == s.Reason {
+			quiet := now.Sub(e.Last) < knocksQuiet
+			e.Address, e.Last = host, now
+			e.Count++
+			return !quiet
+		}
+	}
+	if len(k.seen) == knocksMost {
+		k.seen = k.seen[1:]
+	}
+	k.seen = append(k.seen, status.Stranger{
+		Address: host, Name: s.Name, Key: key, Reason: s.Reason, Count: 1, Last: now,
+	})
+	return true
+}
+
+func (k *knocks) list() []status.Stranger {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return append([]status.Stranger(nil), k.seen...)
+}

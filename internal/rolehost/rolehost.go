@@ -1,0 +1,197 @@
+// Package rolehost runs one role of a node: it gives the role what it needs,
+// holds its inbox, restarts it when it fails, and accounts for its messages.
+package rolehost
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kozo"
+	"kozo/internal/queue"
+	"kozo/internal/status"
+	"kozo/internal/supervise"
+)
+
+// Config is what a role is run with. The functions may be called from several
+// goroutines at once and do not block.
+type Config struct {
+	Ref         kozo.RoleRef
+	Type        string
+	New         func() (kozo.Role, error) // makes a fresh instance
+	Configured  kozo.Limits               // of the inbox; zero where the file does not say
+	Default     kozo.Limits
+	Storage     kozo.Storage
+	Out         io.Writer
+	Log         *slog.Logger        // already names the role
+	Send        func(*kozo.Message) // complete but for what Stamp fills in
+	SetInterest func([]kozo.Filter)
+}
+
+// Host runs one role.
+type Host struct {
+	cfg    Config
+	inbox  *queue.Inbox[kozo.Message]
+	sender Sender
+	reopen chan struct{}
+
+	mu      sync.Mutex
+	next    kozo.Role // made to ask for its limits, and not run yet
+	state   supervise.State
+	stopped bool
+}
+
+// Restarts of a role that fails: the first pause, the longest one, and how long
+// it must run before its failures are forgotten.
+const (
+	firstRestart   = time.Second
+	slowestRestart = time.Minute
+	healthy        = time.Minute
+)
+
+// New makes a host, and the first instance of its role. The error is that of
+// the role's own type.
+func New(cfg Config) (*Host, error) {
+	role, err := cfg.New()
+	if err != nil {
+		return nil, err
+	}
+	limits := cfg.Configured
+	if l, ok := role.(kozo.InboxLimiter); ok {
+		limits = l.InboxLimits(limits)
+	}
+	if limits.Length <= 0 {
+		limits.Length = cfg.Default.Length
+	}
+	if limits.Size <= 0 {
+		limits.Size = cfg.Default.Size
+	}
+	return &Host{
+		cfg:    cfg,
+		inbox:  queue.NewInbox[kozo.Message](limits.Length, int(limits.Size)),
+		sender: Sender{From: cfg.Ref, Out: cfg.Send},
+		reopen: make(chan struct{}, 1),
+		next:   role,
+	}, nil
+}
+
+// Run runs the role, again and again when it fails, until it is done or ctx is.
+func (h *Host) Run(ctx context.Context) error {
+	err := supervise.Run(ctx, supervise.Options{
+		Name: h.cfg.Ref.String(), Min: firstRestart, Max: slowestRestart, Healthy: healthy,
+		Log: h.cfg.Log, OnChange: h.changed,
+	}, h.runOnce)
+	h.mu.Lock()
+	h.stopped = ctx.Err() != nil
+	h.mu.Unlock()
+	h.cfg.SetInterest(nil)
+	h.inbox.Close()
+	return err
+}
+
+func (h *Host) runOnce(ctx context.Context) error {
+	h.mu.Lock()
+	role := h.next
+	h.next = nil
+	h.mu.Unlock()
+	if role == nil {
+		var err error
+		if role, err = h.cfg.New(); err != nil {
+			return err
+		}
+	}
+	return role.Run(ctx, &kozo.Env{
+		Self: h.cfg.Ref, Inbox: inbox{h.inbox}, Send: h.sender.Send, SetInterest: h.cfg.SetInterest,
+		Storage: h.cfg.Storage, Out: h.cfg.Out, Log: h.cfg.Log, Reopen: h.reopen,
+	})
+}
+
+func (h *Host) changed(s supervise.State) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state = s
+}
+
+// Put gives the role a message. It never blocks; size is in bytes.
+func (h *Host) Put(m kozo.Message, size int) { h.inbox.Put(m, size) }
+
+// Reopen tells the role to open its files again.
+func (h *Host) Reopen() {
+	select {
+	case h.reopen <- struct{}{}:
+	default:
+	}
+}
+
+// Status returns a snapshot of the role.
+func (h *Host) Status() status.Role {
+	counts := h.inbox.Counts()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := status.Role{
+		Name: string(h.cfg.Ref.Role), Type: h.cfg.Type,
+		State: h.state.State, Restarts: h.state.Restarts, Sent: h.sender.Sent(),
+		Inbox: status.Inbox{
+			Offered: counts.Offered, Taken: counts.Taken,
+			Queued: uint64(counts.Queued), Bytes: uint64(counts.Bytes),
+			Dropped: map[string]uint64{},
+		},
+	}
+	for cause, n := range map[kozo.Cause]uint64{
+		kozo.InboxFull: counts.Full, kozo.Oversize: counts.Oversize, kozo.Cut: counts.Left,
+	} {
+		if n > 0 {
+			s.Inbox.Dropped[string(cause)] = n
+		}
+	}
+	if h.stopped {
+		s.State = "stopped"
+	}
+	if h.state.Err != nil {
+		s.Error = h.state.Err.Error()
+	}
+	if waited := counts.Unread; waited > patience {
+		s.Note = fmt.Sprintf("has not read its inbox for %v", waited.Round(time.Second))
+	}
+	return s
+}
+
+// patience is how long a message can wait in an inbox before the status says
+// that the role does not read.
+const patience = 10 * time.Second
+
+// inbox is the role's view of its queue.
+type inbox struct{ q *queue.Inbox[kozo.Message] }
+
+func (i inbox) Receive(ctx context.Context) (kozo.Message, error) { return i.q.Take(ctx) }
+func (i inbox) TryReceive() (kozo.Message, bool)                  { return i.q.TryTake() }
+func (i inbox) Ready() <-chan struct{}                            { return i.q.Ready() }
+
+// Sender numbers and stamps the messages of one role. It is safe for concurrent
+// use; the messages that one goroutine sends leave in the order of their numbers.
+type Sender struct {
+	From kozo.RoleRef
+	Out  func(*kozo.Message)
+	sent atomic.Uint64
+}
+
+// Send checks a message, fills in who sent it, when, and its number, and sends
+// it on.
+func (s *Sender) Send(m kozo.Message) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	if err := m.Body.Check(); err != nil {
+		return err
+	}
+	m.From, m.Time, m.Seq = s.From, time.Now(), s.sent.Add(1)
+	s.Out(&m)
+	return nil
+}
+
+// Sent returns how many messages were sent.
+func (s *Sender) Sent() uint64 { return s.sent.Load() }

@@ -1,0 +1,176 @@
+package router
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"kozo"
+)
+
+type sink struct{ got []kozo.Message }
+
+func (s *sink) Put(m kozo.Message, _ int) { s.got = append(s.got, m) }
+
+type link struct{ frames [][]byte }
+
+func (l *link) Offer(frame []byte, _ time.Time) { l.frames = append(l.frames, slices.Clone(frame)) }
+
+func message(kind kozo.Kind, typ, channel, role string) *kozo.Message {
+	return &kozo.Message{
+		Kind: kind, Type: typ, Channel: channel,
+		From: kozo.RoleRef{Node: "clock", Role: kozo.RoleName(role)}, Time: time.Now(),
+	}
+}
+
+func newRouter() (*Router, *int) {
+	encoded := 0
+	return New(func(b []byte, m *kozo.Message) []byte {
+		encoded++
+		return append(b, m.Type...)
+	}), &encoded
+}
+
+func TestMessageIsEncodedOnceForAllPeersAndNotForNone(t *testing.T) {
+	r, encoded := newRouter()
+	links := make([]link, 5)
+	for i := range links {
+		r.SetPeer(kozo.NodeName(fmt.Sprint("peer", i)), &links[i], []kozo.Filter{{Kind: kozo.Event, Type: "tick"}})
+	}
+	r.Send(message(kozo.Event, "tock", "", "timer1"))
+	if *encoded != 0 {
+		t.Fatalf("a message that nobody wants was encoded %d times", *encoded)
+	}
+	r.Send(message(kozo.Event, "tick", "", "timer1"))
+	if *encoded != 1 {
+		t.Fatalf("encoded %d times", *encoded)
+	}
+	for i := range links {
+		if len(links[i].frames) != 1 || string(links[i].frames[0]) != "tick" {
+			t.Fatalf("peer %d got %q", i, links[i].frames)
+		}
+	}
+}
+
+func TestRolesOfANodeGetEachOthersMessagesButNotTheirOwn(t *testing.T) {
+	r, _ := newRouter()
+	var timer, cuckoo sink
+	all := []kozo.Filter{{}}
+	r.SetLocal("timer1", &timer, all)
+	r.SetLocal("cuckoo", &cuckoo, all)
+	r.Send(message(kozo.Event, "tick", "", "timer1"))
+	if len(timer.got) != 0 || len(cuckoo.got) != 1 {
+		t.Fatalf("timer1 got %d, cuckoo got %d", len(timer.got), len(cuckoo.got))
+	}
+	// A role of the same name on another node is somebody else.
+	if !r.Deliver(message(kozo.Event, "tick", "", "timer1")) || len(timer.got) != 1 {
+		t.Fatalf("timer1 did not get the message of its namesake")
+	}
+}
+
+func TestMessagesOfPeersAreNotForwarded(t *testing.T) {
+	r, _ := newRouter()
+	var peer link
+	r.SetPeer("attic", &peer, []kozo.Filter{{}})
+	if r.Deliver(message(kozo.Event, "tick", "", "timer1")) {
+		t.Fatal("somebody wanted it")
+	}
+	if len(peer.frames) != 0 {
+		t.Fatal("it was forwarded")
+	}
+}
+
+func TestInterestCanChange(t *testing.T) {
+	r, _ := newRouter()
+	var s sink
+	tick := kozo.Filter{Kind: kozo.Event, Type: "tick"}
+	r.SetLocal("cuckoo", &s, []kozo.Filter{tick, tick})
+	r.SetLocal("logger", &s, []kozo.Filter{tick, {Kind: kozo.Log}})
+	if got := r.Interest(); len(got) != 2 {
+		t.Fatalf("interest %v", got)
+	}
+	r.SetLocal("cuckoo", &s, nil)
+	r.SetLocal("logger", &s, nil)
+	if r.Deliver(message(kozo.Event, "tick", "", "timer1")) || len(s.got) != 0 {
+		t.Fatal("delivered to a role that does not want it any more")
+	}
+}
+
+// TestIndexAgreesWithTheFilters compares the index with asking every filter.
+func TestIndexAgreesWithTheFilters(t *testing.T) {
+	word := rapid.SampledFrom([]string{"", "a", "b"})
+	rapid.Check(t, func(t *rapid.T) {
+		filter := rapid.Custom(func(t *rapid.T) kozo.Filter {
+			return kozo.Filter{
+				Kind: rapid.SampledFrom([]kozo.Kind{0, kozo.Event, kozo.Order, kozo.Log}).Draw(t, "kind"),
+				Type: word.Draw(t, "type"), Channel: word.Draw(t, "channel"),
+				Role: kozo.RoleName(word.Draw(t, "role")), Node: kozo.NodeName(word.Draw(t, "node")),
+			}
+		})
+		// Enough subscribers to need more than one word of the bit set now and then.
+		subscribers := rapid.SliceOfN(rapid.SliceOfN(filter, 0, 4), 0, 80).Draw(t, "subscribers")
+		var x index[int]
+		for i, filters := range subscribers {
+			x.add(i, filters)
+		}
+		m := message(
+			rapid.SampledFrom([]kozo.Kind{kozo.Event, kozo.Order, kozo.Log}).Draw(t, "kind"),
+			word.Draw(t, "type"), word.Draw(t, "channel"), word.Draw(t, "role"))
+		m.From.Node = kozo.NodeName(word.Draw(t, "node"))
+		var want, got []int
+		for i, filters := range subscribers {
+			if slices.ContainsFunc(filters, func(f kozo.Filter) bool { return f.Match(m) }) {
+				want = append(want, i)
+			}
+		}
+		x.match(m, func(i int) { got = append(got, i) })
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+	})
+}
+
+func TestTapShowsWhatPassesAndCountsWhatItMissed(t *testing.T) {
+	r, _ := newRouter()
+	tap := r.Tap([]kozo.Filter{{Kind: kozo.Event}})
+	r.Send(message(kozo.Log, "info", "", "a"))
+	for range tapLength + 3 {
+		r.Send(message(kozo.Event, "tick", "", "a"))
+	}
+	<-tap.Ready()
+	got, missed := tap.Take()
+	if len(got) != tapLength || missed != 3 {
+		t.Fatalf("%d messages, %d missed", len(got), missed)
+	}
+	tap.Close()
+	r.Send(message(kozo.Event, "tick", "", "a"))
+	if got, _ := tap.Take(); len(got) != 0 {
+		t.Fatal("a closed tap shows messages")
+	}
+}
+
+func BenchmarkSend(b *testing.B) {
+	for _, filters := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprint("filters=", filters), func(b *testing.B) {
+			r, _ := newRouter()
+			wanted := []kozo.Filter{{Kind: kozo.Event, Type: "tick"}}
+			for i := range filters - 1 {
+				wanted = append(wanted, kozo.Filter{Kind: kozo.Event, Type: fmt.Sprint("other", i)})
+			}
+			r.SetPeer("peer", discard{}, wanted)
+			m := message(kozo.Event, "tick", "", "timer1")
+			b.ReportAllocs()
+			for b.Loop() {
+				r.Send(m)
+			}
+		})
+	}
+}
+
+type discard struct{}
+
+func (discard) Offer([]byte, time.Time) {}
