@@ -155,6 +155,10 @@ func (i *injector) handle(ctx context.Context, env *kozo.Env, conn net.Conn) {
 		if err != nil && !errors.As(err, &tooLong) {
 			return
 		}
+		if isHTTP(line) {
+			answer(conn, errors.New("this is no web server"), "")
+			return
+		}
 		var done string
 		if err == nil {
 			done, err = i.inject(env, line)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"unicode/utf8"
 
 	"kozo"
@@ -56,6 +57,13 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
+// isHTTP says whether a line begins a request of a web browser. Pages of
+// strangers can make a browser send such requests to this machine, with lines
+// of their own choice after this one.
+func isHTTP(line []byte) bool {
+	return bytes.HasSuffix(line, []byte(" HTTP/1.1")) || bytes.HasSuffix(line, []byte(" HTTP/1.0"))
+}
+
 const example = `write something like ('event', 'tick', {'a': 1})`
 
 // parseLine reads a message. It takes time and memory in proportion to the
@@ -65,15 +73,18 @@ func parseLine(line []byte) (kozo.Message, error) {
 		return kozo.Message{}, errAt(column(line, at), "the line is not plain text in UTF-8")
 	}
 	text := bytes.TrimLeft(line, " \t")
-	var parts []any
-	var err error
-	switch {
-	case len(text) == 0:
+	if len(text) == 0 {
 		return kozo.Message{}, errAt(0, "the line is empty; %s", example)
-	case text[0] == '[':
+	}
+	clean, err := scan(line)
+	if err != nil {
+		return kozo.Message{}, err
+	}
+	var parts []any
+	if text[0] == '[' {
 		parts, err = parseJSON(text, len(line)-len(text))
-	default:
-		parts, err = parsePython(line)
+	} else {
+		parts, err = parsePython(clean)
 	}
 	if err != nil {
 		return kozo.Message{}, err
@@ -96,11 +107,9 @@ func invalid(line []byte) int {
 // column returns the number of the character that begins at a byte of the line.
 func column(line []byte, at int) int { return utf8.RuneCount(line[:min(at, len(line))]) + 1 }
 
-// parseJSON reads an array that begins after skipped bytes of the line.
+// parseJSON reads an array that begins after skipped bytes of the line, which
+// scan has accepted.
 func parseJSON(text []byte, skipped int) ([]any, error) {
-	if _, err := scan(text); err != nil { // for the bounds
-		return nil, err
-	}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
 	var parts []any
@@ -114,8 +123,9 @@ func parseJSON(text []byte, skipped int) ([]any, error) {
 	case err != nil:
 		return nil, errAt(0, "this is not a JSON array: %v", err)
 	}
+	end := int(dec.InputOffset())
 	if _, err := dec.Token(); err != io.EOF {
-		return nil, errAt(skipped+column(text, int(dec.InputOffset())), "there is something after the JSON array")
+		return nil, errAt(skipped+column(text, end), "there is something after the JSON array")
 	}
 	return parts, nil
 }
@@ -192,12 +202,14 @@ func anArticle(kind kozo.Kind) string {
 
 // show prints a value for an error, cut if it is long.
 func show(v any) string {
-	if v == nil {
+	var text []rune
+	switch v := v.(type) {
+	case nil:
 		return "None"
-	}
-	text := []rune(fmt.Sprintf("%.60v", v))
-	if s, ok := v.(string); ok {
-		text = []rune(fmt.Sprintf("%.40q", s))
+	case string:
+		text = []rune(strconv.Quote(v))
+	default:
+		text = []rune(fmt.Sprint(v))
 	}
 	if len(text) > 60 {
 		text = append(text[:60], '…')

@@ -13,17 +13,14 @@ import (
 
 const (
 	maxNesting = kozo.MaxDepth + 8 // brackets: those of the data, of the line, and some to spare
+	maxWord    = 512               // characters of a number: those of millions of digits take minutes to read
 	maxMarks   = 1 << 17           // punctuation marks outside of text: a bound for the number of values
 )
 
-// parsePython reads a tuple or list of plain values in the notation of Python.
-// The parser that it uses is that of a dialect of Python, without the part that
+// parsePython reads a tuple of plain values in the notation of Python from a
+// line that scan has returned. The parser that it uses is that of a dialect of Python, without the part that
 // computes anything.
-func parsePython(line []byte) ([]any, error) {
-	clean, err := scan(line)
-	if err != nil {
-		return nil, err
-	}
+func parsePython(clean []byte) ([]any, error) {
 	// Indentation means something to the parser, and to nobody else here.
 	text := bytes.TrimLeft(clean, " \t")
 	skipped := len(clean) - len(text)
@@ -177,14 +174,20 @@ func (p python) dict(x *syntax.DictExpr) (any, error) {
 }
 
 // scan looks at a line before anything recursive does: it bounds how deep
-// brackets are nested and how many values there can be. It returns the line
+// brackets are nested, how long numbers are and how many values there can be. It returns the line
 // with the prefixes of text in the one form that the parser knows: u is a
 // space, B is b, and br is rb.
 func scan(line []byte) ([]byte, error) {
 	line = bytes.Clone(line)
-	depth, marks := 0, 0
+	depth, marks, word := 0, 0, 0
 	for i := 0; i < len(line); i++ {
-		switch c := line[i]; {
+		c := line[i]
+		if word++; !isWord(c) {
+			word = 0
+		} else if word > maxWord {
+			return nil, errAt(column(line, i), "a number or a word has more than %d characters", maxWord)
+		}
+		switch {
 		case c == '\'' || c == '"':
 			fixPrefix(line[:i])
 			i = endOfText(line, i)
