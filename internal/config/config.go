@@ -11,11 +11,20 @@
 package config
 
 import (
-	"errors"
+	"fmt"
+	"io"
+	"os"
 
 	"kozo"
+	"kozo/internal/config/tree"
 	"kozo/internal/system"
 )
+
+// MaxFile is the size of the largest file, in bytes.
+const MaxFile = 1 << 20
+
+// MaxNodes is how many nodes a system can have.
+const MaxNodes = 10_000
 
 // File is a configuration file without errors.
 type File struct {
@@ -25,44 +34,48 @@ type File struct {
 }
 
 // Load reads and checks a file. If the file is wrong the error is a *[Problems];
-// otherwise it is that of reading it.
+// otherwise it is that of reading it. No more than [MaxFile] bytes are read.
 func Load(path string, types *kozo.Registry) (*File, error) {
-	return nil, errors.New("not yet")
+	data, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the configuration: %w", err)
+	}
+	return Parse(path, data, types)
+}
+
+// read returns at most one byte more than a file can have.
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, MaxFile+1))
 }
 
 // Parse checks the content of a file, on the terms of [Load]. The name is what
 // the problems call the file.
 func Parse(name string, data []byte, types *kozo.Registry) (*File, error) {
-	return nil, errors.New("not yet")
-}
-
-// Schema returns a JSON Schema (draft 2020-12) of the file, for editors.
-func Schema(types *kozo.Registry) ([]byte, error) {
-	return nil, errors.New("not yet")
-}
-
-// Doc returns the reference of the file for people, in Markdown.
-func Doc(types *kozo.Registry) []byte {
-	return nil
-}
-
-// LocalizeOptions is what [Localize] needs from its caller.
-type LocalizeOptions struct {
-	// Dir is the directory under which everything that the nodes write is
-	// moved, each node having a directory of its own in it.
-	Dir string
-
-	// Key makes a key pair for a node and returns the path of the private key
-	// and the line of the public one.
-	Key func(node kozo.NodeName) (privatePath, publicLine string, err error)
-
-	// FreePort returns a TCP port of this machine that nobody uses, another one
-	// at each call.
-	FreePort func() (int, error)
-}
-
-// Localize rewrites a configuration so that all its nodes can run on one
-// machine.
-func Localize(name string, data []byte, types *kozo.Registry, opts LocalizeOptions) ([]byte, error) {
-	return nil, errors.New("not yet")
+	c := &checker{
+		source: source{name: name}, types: types, shape: shapes(),
+		wrong: map[*tree.Node]bool{}, roles: map[*system.Role]*block{},
+	}
+	if len(data) > MaxFile {
+		c.fail(tree.Pos{}, "", "is this the file you meant?", "the file has more than %v; a configuration can have at most that", kozo.Size(MaxFile))
+		return nil, c.problems()
+	}
+	c.lines = tree.Lines(data)
+	root, faults := tree.Parse(data)
+	for _, f := range faults {
+		c.fail(f.Pos, pathOf(f.Keys), f.Hint, "%s", f.Message)
+	}
+	if root == nil {
+		return nil, c.problems()
+	}
+	sys := c.file(root)
+	if len(c.found) > 0 {
+		return nil, c.problems()
+	}
+	c.unheard(sys)
+	return &File{Name: name, System: sys, Warnings: arrange(c.warnings)}, nil
 }

@@ -1,0 +1,99 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"kozo"
+	"kozo/internal/config/tree"
+	"kozo/internal/system"
+)
+
+// bind is something that a part takes on its machine.
+type bind struct {
+	block *block
+	what  string
+}
+
+// at is where to change what is taken: at the port, if there is one.
+func (b bind) at() tree.Pos {
+	for _, o := range b.block.options {
+		if o.Type != kozo.TypePort {
+			continue
+		}
+		if n, given := b.block.place(o.Name); given {
+			return n.Pos
+		}
+	}
+	return b.block.pos
+}
+
+// binds finds parts of one node that take the same.
+func (c *checker) binds() {
+	slices.SortStableFunc(c.taken, func(a, b bind) int {
+		return cmp.Or(cmp.Compare(a.block.pos.Line, b.block.pos.Line), cmp.Compare(a.block.pos.Column, b.block.pos.Column))
+	})
+	for i, b := range c.taken {
+		for _, a := range c.taken[:i] {
+			if a.block != b.block && overlap(a.what, b.what) {
+				part, _, _ := strings.Cut(a.block.path, " of node ")
+				c.fail(b.at(), b.block.path, fmt.Sprintf("that one is in line %d; give one of them another", a.at().Line),
+					"%s is taken by %s already", b.what, part)
+				break
+			}
+		}
+	}
+}
+
+// overlap says whether two things that are taken are the same, as
+// kozo.Binder.Binds describes them.
+func overlap(a, b string) bool {
+	if a == b {
+		return true
+	}
+	netA, hostA, portA, okA := address(a)
+	netB, hostB, portB, okB := address(b)
+	return okA && okB && netA == netB && portA == portB && (hostA == "" || hostB == "" || hostA == hostB)
+}
+
+// address takes "tcp 127.0.0.1:9001" apart. The host is empty if it means all
+// addresses.
+func address(s string) (network, host, port string, ok bool) {
+	network, rest, ok := strings.Cut(s, " ")
+	i := strings.LastIndexByte(rest, ':')
+	if !ok || i < 0 {
+		return "", "", "", false
+	}
+	host, port = strings.Trim(rest[:i], "[]"), rest[i+1:]
+	switch host {
+	case "0.0.0.0", "::", "*":
+		host = ""
+	case "localhost", "::1":
+		host = "127.0.0.1"
+	}
+	return network, host, port, true
+}
+
+// unheard warns of roles that wait for messages which nobody sends.
+func (c *checker) unheard(sys *system.System) {
+	var roles []string
+	for _, n := range sys.Nodes {
+		for _, r := range n.Roles {
+			roles = append(roles, string(r.Name))
+		}
+	}
+	for _, u := range sys.Unheard() {
+		b := c.roles[sys.Node(u.Role.Node).Role(u.Role.Role)]
+		pos, hint := b.pos, ""
+		for _, o := range b.options { // the option that names the sender
+			n, given := b.place(o.Name)
+			if given && n.Kind == tree.Scalar && n.Text != "" && (n.Text == string(u.Filter.Role) || n.Text == string(u.Filter.Node)) {
+				pos = n.Pos
+				hint = didYouMean(n.Text, roles)
+			}
+		}
+		c.warn(pos, b.path, hint, fmt.Sprintf("it waits for %s, which never comes: %s", u.Filter, u.Why))
+	}
+}

@@ -1,0 +1,107 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"kozo"
+	"kozo/internal/config/tree"
+)
+
+// unknown reports a key that its block cannot have, with the best advice there
+// is: the key that was meant, or the place where this one belongs.
+func (c *checker) unknown(b *block, e tree.Entry) {
+	here := append(names(b.options), b.blocks...)
+	hint := didYouMean(e.Key, here)
+	if home := c.home(b.level, e.Key); home != "" && (hint == "" || !sameLetters(e.Key, here)) {
+		hint = home
+	}
+	if hint == "" && len(here) <= 12 {
+		slices.Sort(here)
+		hint = "the options are " + strings.Join(here, ", ")
+	}
+	c.fail(e.Pos, b.path, hint, "unknown option %q", short(e.Key))
+}
+
+// misspelt says whether a block has a key that is no option and was probably
+// meant to be this one. It is reported where it stands, and that is enough.
+func (b *block) misspelt(name string) bool {
+	return slices.ContainsFunc(b.node.Entries, func(e tree.Entry) bool {
+		return !has(b.options, e.Key) && !slices.Contains(b.blocks, e.Key) && didYouMean(e.Key, []string{name}) != ""
+	})
+}
+
+// sameLetters says whether a word is one of the others but for capital letters.
+func sameLetters(word string, others []string) bool {
+	return slices.ContainsFunc(others, func(o string) bool { return strings.EqualFold(o, word) })
+}
+
+// home says where a key belongs that was found at a level where it does not, or
+// nothing if it belongs nowhere.
+func (c *checker) home(found level, key string) string {
+	isRole := func(t kozo.RoleType) bool { return has(t.Options, key) }
+	isTransport := func(t kozo.TransportType) bool { return has(t.Options, key) }
+	_, roleType := c.types.Role(key)
+	_, transportType := c.types.Transport(key)
+	switch {
+	case key == systemKey && found == atOverride:
+		return "the system is the same for all nodes"
+	case key == systemKey:
+		return fmt.Sprintf("%s stands at the root of the file", key)
+	case has(c.shape.root, key) && found == atNode:
+		return fmt.Sprintf("%s is an option at the root of the file; under %s it changes this node alone", key, overrideKey)
+	case has(c.shape.root, key):
+		return fmt.Sprintf("%s is an option at the root of the file", key)
+	case has(c.shape.node, key), key == rolesKey, key == transportsKey, key == overrideKey:
+		return fmt.Sprintf("%s belongs to a node, one of the blocks under %s", key, systemKey)
+	case found == atNode && roleType:
+		return fmt.Sprintf("%s is a type of role; move it under %s", key, rolesKey)
+	case found == atNode && transportType:
+		return fmt.Sprintf("%s is a type of transport; move it under %s", key, transportsKey)
+	case has(c.shape.role, key) && found != atTransport:
+		return fmt.Sprintf("%s is an option of a role; move it into one of the blocks under %s", key, rolesKey)
+	case slices.ContainsFunc(c.types.Roles(), isRole):
+		i := slices.IndexFunc(c.types.Roles(), isRole)
+		return fmt.Sprintf("%s is an option of a role of type %s", key, c.types.Roles()[i].Name)
+	case slices.ContainsFunc(c.types.Transports(), isTransport):
+		i := slices.IndexFunc(c.types.Transports(), isTransport)
+		return fmt.Sprintf("%s is an option of a transport of type %s", key, c.types.Transports()[i].Name)
+	}
+	return ""
+}
+
+// unknownType reports a type of role or transport that this program does not
+// have.
+func (c *checker) unknownType(p *part) {
+	what, other, have := "role", "transport", []string(nil)
+	for _, t := range c.types.Roles() {
+		have = append(have, t.Name)
+	}
+	_, misplaced := c.types.Transport(p.typ)
+	if p.level == atTransport {
+		what, other, have = other, what, nil
+		for _, t := range c.types.Transports() {
+			have = append(have, t.Name)
+		}
+		_, misplaced = c.types.Role(p.typ)
+	}
+	var hints []string
+	_, given := p.node.Get("type")
+	switch meant := didYouMean(p.typ, have); {
+	case misplaced:
+		hints = append(hints, fmt.Sprintf("%s is a type of %s; move the block under %ss", p.typ, other, other))
+	case !given && meant != "":
+		hints = append(hints, fmt.Sprintf("the block has no type, so its name is taken for one; %s", meant))
+	case !given:
+		hints = append(hints, "the block has no type, so its name is taken for one")
+	case meant != "":
+		hints = append(hints, meant)
+	}
+	if !misplaced {
+		hints = append(hints, "the types are "+strings.Join(have, ", "))
+	}
+	pos := c.where(p.block, "type", "")
+	hint := strings.ReplaceAll(strings.Join(hints, "; "), "?;", "?")
+	c.fail(pos, p.path, hint, "unknown type of %s %q", what, short(p.typ))
+}

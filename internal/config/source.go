@@ -1,0 +1,74 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"kozo/internal/config/tree"
+)
+
+// source is the text of a file, to show it beside what is wrong with it.
+type source struct {
+	name  string
+	lines []string
+}
+
+// problem makes a Problem at a place, which is moved into the file if it is not
+// in it. The zero place is the file as a whole.
+func (s *source) problem(pos tree.Pos, path, hint, message string) Problem {
+	p := Problem{File: s.name, Path: path, Message: message, Hint: hint}
+	if pos == (tree.Pos{}) || len(s.lines) == 0 {
+		return p
+	}
+	if pos.Line > len(s.lines) { // the end of the file
+		pos = tree.Pos{Line: len(s.lines), Column: utf8.RuneCountInString(s.lines[len(s.lines)-1]) + 1}
+	}
+	p.Line = max(1, pos.Line)
+	p.Source = s.lines[p.Line-1]
+	p.Column = max(1, min(pos.Column, utf8.RuneCountInString(p.Source)+1))
+	return p
+}
+
+// within narrows the place of a value down to the word of it that a message
+// quotes: one address in a list of them.
+func (s *source) within(n *tree.Node, message string) tree.Pos {
+	_, rest, _ := strings.Cut(message, `"`)
+	word, _, closed := strings.Cut(rest, `"`)
+	if !closed || word == "" {
+		return n.Pos
+	}
+	if n.Kind == tree.List {
+		for _, item := range n.Items {
+			if item.Kind == tree.Scalar && strings.Contains(item.Text, word) {
+				return s.within(item, message)
+			}
+		}
+		return n.Pos
+	}
+	if n.Pos.Line > len(s.lines) || !strings.Contains(n.Text, word) {
+		return n.Pos
+	}
+	runes := []rune(s.lines[n.Pos.Line-1])
+	from := min(len(runes), n.Pos.Column-1)
+	before, _, found := strings.Cut(string(runes[from:]), word)
+	if !found {
+		return n.Pos
+	}
+	return tree.Pos{Line: n.Pos.Line, Column: from + utf8.RuneCountInString(before) + 1}
+}
+
+// pathOf says what people call the block under some keys.
+func pathOf(keys []string) string {
+	if len(keys) < 2 || keys[0] != systemKey {
+		return strings.Join(keys, ".")
+	}
+	path := fmt.Sprintf("node %q", keys[1])
+	if len(keys) > 2 {
+		path = keys[2] + " of " + path
+	}
+	if len(keys) > 3 && (keys[2] == rolesKey || keys[2] == transportsKey) {
+		path = fmt.Sprintf("%s %q of node %q", strings.TrimSuffix(keys[2], "s"), keys[3], keys[1])
+	}
+	return path
+}
