@@ -71,7 +71,10 @@ func (e *PanicError) Unwrap() error {
 func Run(ctx context.Context, opts Options, fn func(ctx context.Context) error) error {
 	t := task{Options: opts}
 	t.defaults()
-	for ctx.Err() == nil {
+	for first := true; ctx.Err() == nil; first = false {
+		if !first {
+			t.state.Restarts++
+		}
 		t.set(Running, time.Time{})
 		start := time.Now()
 		err := try(ctx, fn)
@@ -86,10 +89,6 @@ func Run(ctx context.Context, opts Options, fn func(ctx context.Context) error) 
 		pause := t.failed(err, time.Since(start))
 		t.set(Waiting, time.Now().Add(pause))
 		sleep(ctx, pause)
-		t.state.Restarts++
-	}
-	if t.state.Restarts > 0 {
-		t.state.Restarts-- // the run that did not come any more
 	}
 	t.set(Stopped, time.Time{})
 	return ctx.Err()

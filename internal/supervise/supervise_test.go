@@ -18,7 +18,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var errBroken = errors.New("it is broken")
+var (
+	errBroken = errors.New("it is broken")
+	errCause  = errors.New("the node stops")
+)
 
 func TestNilIsDone(t *testing.T) {
 	var states []string
@@ -174,13 +177,13 @@ func TestFailureWhileStopping(t *testing.T) {
 	for _, test := range []struct {
 		err   error
 		lines int
-	}{{nil, 0}, {context.Canceled, 0}, {errBroken, 1}} {
+	}{{nil, 0}, {context.Canceled, 0}, {errCause, 0}, {errBroken, 1}} {
 		var log bytes.Buffer
 		var last State
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancelCause(t.Context())
 		err := Run(ctx, Options{
 			Log: slog.New(slog.NewTextHandler(&log, nil)), OnChange: func(s State) { last = s },
-		}, func(context.Context) error { cancel(); return test.err })
+		}, func(context.Context) error { cancel(errCause); return test.err })
 		if !errors.Is(err, context.Canceled) || last.State != Stopped {
 			t.Errorf("Run returned %v in the state %+v", err, last)
 		}
