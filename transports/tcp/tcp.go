@@ -1,0 +1,163 @@
+// Package tcp is the transport over TCP: the fastest and the most reliable one.
+package tcp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"kozo"
+)
+
+type options struct {
+	Address     kozo.List `option:"address" doc:"Addresses, host names or .local names at which other nodes reach this one, best first. An address can have a port of its own after a colon. Write an empty one for a node that only dials others."`
+	BindAddress string    `option:"bindAddress" default:"" doc:"Address to accept connections on; localhost for the machine itself alone. All addresses of the machine if it is not given."`
+	Port        kozo.Port `option:"port" default:"9001" doc:"TCP port to accept connections on, and that others dial if an address has none of its own."`
+	Backlog     int       `option:"socketConnectionBacklog" default:"0" min:"0" max:"65535" doc:"Most connections that wait to be accepted. The system chooses if it is 0."`
+}
+
+// Type returns the tcp transport.
+func Type() kozo.TransportType {
+	return kozo.DefineTransport("tcp",
+		"Connections over TCP, the fastest and most reliable transport. Names are looked up again at every attempt, .local names included.", build)
+}
+
+type transport struct {
+	options
+	endpoints []string // host:port
+	names     []string // the hosts of addresses, as they are in the options
+}
+
+var (
+	_ kozo.Transport   = (*transport)(nil)
+	_ kozo.Prioritized = (*transport)(nil)
+	_ kozo.Binder      = (*transport)(nil)
+	_ kozo.Warner      = (*transport)(nil)
+)
+
+func build(o options) (kozo.Transport, error) {
+	t := &transport{options: o}
+	for _, address := range o.Address {
+		host, port, err := splitAddress(address, int(o.Port))
+		if err != nil {
+			return nil, kozo.Errorf("address", "%q is no address: %w", address, err)
+		}
+		endpoint := net.JoinHostPort(host, strconv.Itoa(port))
+		if slices.Contains(t.endpoints, endpoint) {
+			continue
+		}
+		t.endpoints = append(t.endpoints, endpoint)
+		t.names = append(t.names, host)
+	}
+	if o.BindAddress != "" {
+		if err := checkHost(o.BindAddress); err != nil {
+			return nil, kozo.Errorf("bindAddress", "%q cannot be bound: %w", o.BindAddress, err)
+		}
+	}
+	return t, nil
+}
+
+// splitAddress reads an address: a host, an IPv4 or IPv6 address, each with or
+// without a port. IPv6 with a port is in brackets.
+func splitAddress(address string, defaultPort int) (host string, port int, err error) {
+	if scheme, _, ok := strings.Cut(address, "://"); ok {
+		return "", 0, fmt.Errorf("leave %s:// away, only a host and maybe a port are wanted", scheme)
+	}
+	host, port = address, defaultPort
+	bare, bracketed := strings.CutPrefix(address, "[")
+	_, err = netip.ParseAddr(address)
+	switch {
+	case err == nil: // all of it is an address
+	case bracketed && strings.HasSuffix(bare, "]"):
+		host = strings.TrimSuffix(bare, "]")
+	case strings.Contains(address, ":"):
+		var text string
+		if host, text, err = net.SplitHostPort(address); err != nil {
+			return "", 0, errors.New("write HOST, HOST:PORT, or [IPV6]:PORT")
+		}
+		n, err := strconv.ParseUint(text, 10, 16)
+		if err != nil || n == 0 {
+			return "", 0, fmt.Errorf("the port after the colon must be a number from 1 to 65535, not %q", text)
+		}
+		port = int(n)
+	}
+	if bracketed {
+		if a, err := netip.ParseAddr(host); err != nil || !a.Is6() {
+			return "", 0, errors.New("only an IPv6 address is written in brackets")
+		}
+	}
+	return host, port, checkHost(host)
+}
+
+// checkHost says whether a host can be looked up or is an address.
+func checkHost(host string) error {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return nil
+	}
+	name := strings.TrimSuffix(host, ".")
+	switch {
+	case name == "":
+		return errors.New("the host is empty")
+	case len(name) > 253:
+		return errors.New("a host name has at most 253 letters")
+	case strings.ContainsAny(host, " \t\r\n"):
+		return errors.New("there is a space in it; put commas between addresses")
+	case strings.Contains(host, "/"):
+		return errors.New("there is a / in it, and only a host and maybe a port are wanted")
+	case strings.Contains(host, ":"):
+		return errors.New("a colon stands only before a port, or in an IPv6 address, which this is not")
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 {
+			return errors.New("between two dots of a host name are 1 to 63 letters")
+		}
+	}
+	for _, r := range name {
+		if r < 0x80 && r != '-' && r != '_' && r != '.' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+			return fmt.Errorf("a host name cannot contain %q", r)
+		}
+	}
+	if last := name[strings.LastIndexByte(name, '.')+1:]; strings.Trim(last, "0123456789") == "" {
+		return errors.New("it ends in a number but is not an IPv4 address, which is four numbers from 0 to 255 with dots between them")
+	}
+	return nil
+}
+
+func (t *transport) Endpoints() []string { return slices.Clone(t.endpoints) }
+
+func (t *transport) Priority() kozo.Priority { return kozo.Best }
+
+func (t *transport) Binds() []string {
+	if len(t.endpoints) == 0 {
+		return nil
+	}
+	return []string{"tcp " + t.bind()}
+}
+
+func (t *transport) bind() string {
+	return net.JoinHostPort(t.BindAddress, strconv.Itoa(int(t.Port)))
+}
+
+func (t *transport) Listen(ctx context.Context, env *kozo.TransportEnv) (net.Listener, error) {
+	return env.Listen(ctx, "tcp", t.bind(), t.Backlog)
+}
+
+// Warnings is about addresses that nobody can dial. They are no errors, since
+// the other addresses work.
+func (t *transport) Warnings() []*kozo.OptionError {
+	var warnings []*kozo.OptionError
+	for _, name := range t.names {
+		if a, err := netip.ParseAddr(name); err == nil && (a.IsUnspecified() || a.IsMulticast()) {
+			warnings = append(warnings, kozo.Errorf("address", "%s is not the address of a machine; others cannot dial it", name))
+		}
+		if err := checkOnion(name); err != nil {
+			warnings = append(warnings, kozo.Errorf("address", "%s cannot be reached: %w", name, err))
+		}
+	}
+	return warnings
+}
