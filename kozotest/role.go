@@ -62,7 +62,7 @@ type RoleRun struct {
 	interest []kozo.Filter
 	ended    bool
 	err      error
-	seen     bool // the test has asked for err
+	seen     bool // the test has asked for err, or has failed for it
 }
 
 // RunRole runs a role until Stop is called or the test ends. The test fails if
@@ -107,12 +107,14 @@ func RunRole(t testing.TB, role kozo.Role, options ...Options) *RoleRun {
 func (r *RoleRun) run(ctx context.Context, env *kozo.Env) {
 	defer close(r.done)
 	var err error
+	panicked := false
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the role panicked: %v\n%s", p, debug.Stack())
+			err, panicked = fmt.Errorf("the role panicked: %v", p), true
+			r.t.Errorf("%v\n%s", err, debug.Stack())
 		}
 		r.mu.Lock()
-		r.err, r.ended = err, true
+		r.err, r.ended, r.seen = err, true, panicked
 		r.mu.Unlock()
 		r.change()
 	}()
