@@ -2,6 +2,7 @@ package kozo
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -141,9 +142,22 @@ func (b Body) Check() error {
 	return nil
 }
 
+// fits says whether the string or the bytes that b begins with, if it does, end
+// within b. The msgp package takes the length for an int, and on a 32-bit machine
+// one of 2 GiB or more is then negative.
+func fits(b []byte) bool {
+	if len(b) == 0 || (b[0] != 0xc6 && b[0] != 0xdb) { // bin 32, str 32
+		return true
+	}
+	return len(b) >= 5 && uint64(binary.BigEndian.Uint32(b[1:])) <= uint64(len(b)-5)
+}
+
 func checkValue(b []byte, depth int) ([]byte, error) {
 	if depth > MaxDepth {
 		return b, ErrDepth
+	}
+	if !fits(b) {
+		return b, ErrBody
 	}
 	switch msgp.NextType(b) {
 	case msgp.ArrayType:
@@ -165,7 +179,7 @@ func checkValue(b []byte, depth int) ([]byte, error) {
 			return b, ErrBody
 		}
 		for ; n > 0; n-- {
-			if msgp.NextType(b) != msgp.StrType {
+			if msgp.NextType(b) != msgp.StrType || !fits(b) {
 				return b, ErrBody
 			}
 			if b, err = msgp.Skip(b); err != nil {
@@ -207,6 +221,9 @@ func (b Body) Value() (any, error) {
 func readValue(b []byte, depth int) (any, []byte, error) {
 	if depth > MaxDepth {
 		return nil, b, ErrDepth
+	}
+	if !fits(b) {
+		return nil, b, ErrBody
 	}
 	var v any
 	var err error
@@ -272,6 +289,9 @@ func readMap(b []byte, depth int) (any, []byte, error) {
 	}
 	m := make(map[string]any, n)
 	for ; n > 0; n-- {
+		if !fits(b) {
+			return nil, b, ErrBody
+		}
 		var k string
 		if k, b, err = msgp.ReadStringBytes(b); err != nil {
 			return nil, b, ErrBody
@@ -289,7 +309,7 @@ func (b Body) Text() string {
 	if len(b) == 0 {
 		return ""
 	}
-	if msgp.NextType(b) == msgp.StrType {
+	if msgp.NextType(b) == msgp.StrType && fits(b) {
 		if s, _, err := msgp.ReadStringBytes(b); err == nil {
 			return s
 		}
