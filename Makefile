@@ -16,7 +16,7 @@ build:
 	@CGO_ENABLED=0 $(GO) build $(STRIP) -o bin/ ./cmd/kozo
 
 test: test-tools
-	@$(GO) test -race -timeout 9m ./...
+	@$(GO) test -race -timeout 5m ./...
 
 # Programs that some tests look for. Without them these tests are skipped, and
 # say so with -v.

@@ -1,0 +1,158 @@
+// Command bench measures Kōzō: how fast messages arrive, what that costs, how long
+// they take, and what a node needs when there is nothing to do. Beside it stands
+// the floor, in the same run: bare SSH channels, which is what encryption and the
+// network cost without Kōzō.
+//
+// The nodes that it measures are processes of its own program, which is a kozo with
+// two more roles. It needs Linux. Compare CPU time and ratios within one run:
+// messages a second move by a quarter from run to run.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"kozo/cli"
+)
+
+// childVariable is set for the processes that are measured.
+const childVariable = "KOZO_BENCH_CHILD"
+
+func main() {
+	if os.Getenv(childVariable) != "" {
+		os.Exit(child(os.Args[1:]))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := bench(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// child is one of the processes that are measured.
+func child(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	part, args := args[0], args[1:]
+	var err error
+	switch part {
+	case "node":
+		types, err := registry()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		stop() // the command has its own way with signals
+		return cli.Main(types, args)
+	case "floor-send":
+		err = floorSend(ctx, args)
+	case "floor-receive":
+		err = floorReceive(ctx, args)
+	default:
+		err = fmt.Errorf("unknown part %q", part)
+	}
+	if err != nil && ctx.Err() == nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// options says how much is measured.
+type options struct {
+	systems      []string // kozoSystem, or the cipher of a floor
+	sizes        []int    // bytes
+	rounds       int
+	warm, length time.Duration // of a throughput
+	samples      int           // of latency, a round
+	starts       int
+	meshes       []int         // nodes
+	settle       time.Duration // before memory and idleness are measured
+	idle         time.Duration
+}
+
+// floors are the ciphers of the floors: the cheapest one, and the one that nodes
+// use if their configuration does not say.
+var floors = [...]string{"aes128-gcm@openssh.com", "aes256-gcm@openssh.com"}
+
+func full() options {
+	return options{
+		systems: append([]string{kozoSystem}, floors[:]...), sizes: []int{64, 256, 4 << 10, 64 << 10},
+		rounds: 3, warm: time.Second, length: 2 * time.Second, samples: 10_000, starts: 5,
+		meshes: []int{20, 50}, settle: 5 * time.Second, idle: time.Minute,
+	}
+}
+
+func quick() options {
+	return options{
+		systems: append([]string{kozoSystem}, floors[:]...), sizes: []int{256},
+		rounds: 1, warm: 300 * time.Millisecond, length: time.Second, samples: 2000, starts: 1,
+		meshes: []int{10}, settle: time.Second, idle: 5 * time.Second,
+	}
+}
+
+func bench(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	isQuick := flags.Bool("quick", false, "measure less, in half a minute")
+	file := flags.String("json", "", "write the results to this `file` too")
+	rounds := flags.Int("rounds", 0, "number of rounds, if not the usual one")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
+		return errors.Join(err, errors.New("usage: bench [-quick] [-rounds N] [-json FILE]"))
+	}
+	o := full()
+	if *isQuick {
+		o = quick()
+	}
+	if *rounds > 0 {
+		o.rounds = *rounds
+	}
+	r, err := measure(ctx, o, func(format string, a ...any) { fmt.Fprintf(os.Stderr, format+"\n", a...) })
+	if err != nil {
+		return err
+	}
+	r.Quick = *isQuick
+	r.print(os.Stdout)
+	if *file == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(*file, append(text, '\n'), 0o644)
+}
+
+// measure measures everything.
+func measure(ctx context.Context, o options, say func(string, ...any)) (*results, error) {
+	r := &results{When: time.Now().UTC().Truncate(time.Second), Rounds: o.rounds, Machine: machine{
+		CPU: cpuModel(), Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH,
+		Kernel: firstLine("/proc/sys/kernel/osrelease"), Go: runtime.Version(),
+		Congestion: firstLine("/proc/sys/net/ipv4/tcp_congestion_control"),
+	}}
+	var err error
+	if r.Throughput, err = measureThroughputs(ctx, o, say); err != nil {
+		return nil, err
+	}
+	if r.Latency, err = measureLatencies(ctx, o, say); err != nil {
+		return nil, err
+	}
+	say("start")
+	if r.Start, err = measureStart(ctx, o); err != nil {
+		return nil, err
+	}
+	if r.Mesh, r.Memory, err = measureMeshes(ctx, o, say); err != nil {
+		return nil, err
+	}
+	say("idle network, %v", o.idle)
+	r.Idle, err = measureIdle(ctx, o)
+	return r, err
+}

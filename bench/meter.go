@@ -1,0 +1,116 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// report is what a receiving process says of itself on its standard output, one
+// JSON object a line.
+type report struct {
+	At       int64  `json:"at"`       // Unix nanoseconds
+	First    int64  `json:"first"`    // when the first message arrived, Unix nanoseconds
+	Received uint64 `json:"received"` // messages so far
+	Sent     uint64 `json:"sent"`     // messages that the sender had sent when it sent the last one received
+
+	Latency *quantiles `json:"latency,omitempty"` // only once, when there are enough samples
+}
+
+// quantiles of the time from sending to receiving, in microseconds.
+type quantiles struct {
+	P50  float64 `json:"p50_us"`
+	P99  float64 `json:"p99_us"`
+	P999 float64 `json:"p999_us"`
+	Max  float64 `json:"max_us"`
+}
+
+// reportEvery is short enough to place the begin and the end of a measurement,
+// and long enough to cost nothing.
+const reportEvery = 20 * time.Millisecond
+
+// meter counts at the receiver. The receiver calls count; Report runs beside it.
+type meter struct {
+	received, sent atomic.Uint64
+	first          atomic.Int64
+
+	skip, samples int // of latency
+	latencies     []time.Duration
+	result        chan quantiles
+}
+
+// newMeter returns a meter that, if samples is not 0, leaves out the latency of
+// the first skip messages and reports that of the following ones.
+func newMeter(skip, samples int) *meter {
+	return &meter{skip: skip, samples: samples, latencies: make([]time.Duration, 0, samples), result: make(chan quantiles, 1)}
+}
+
+// count counts one message: the sent-th of its sender, sent at that time.
+func (m *meter) count(sent uint64, at time.Time) {
+	now := time.Now()
+	if m.received.Add(1) == 1 {
+		m.first.Store(now.UnixNano())
+	}
+	m.sent.Store(sent)
+	switch {
+	case len(m.latencies) == m.samples:
+	case m.skip > 0:
+		m.skip--
+	default:
+		m.latencies = append(m.latencies, now.Sub(at))
+		if len(m.latencies) == m.samples {
+			m.result <- quantilesOf(m.latencies)
+		}
+	}
+}
+
+// run writes reports until done is closed: the first message at once, then how
+// many there were; when latency is measured nothing but the latency, so that
+// the reports are not what is measured.
+func (m *meter) run(done <-chan struct{}, out io.Writer) error {
+	tick := time.NewTicker(reportEvery)
+	defer tick.Stop()
+	last := uint64(0)
+	for {
+		select {
+		case <-done:
+			return nil
+		case q := <-m.result:
+			if err := m.write(out, &q); err != nil {
+				return err
+			}
+		case <-tick.C:
+			n := m.received.Load()
+			if n == last || m.samples > 0 && last > 0 {
+				continue
+			}
+			last = n
+			if err := m.write(out, nil); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (m *meter) write(out io.Writer, q *quantiles) error {
+	line, err := json.Marshal(report{
+		At: time.Now().UnixNano(), First: m.first.Load(),
+		Sent: m.sent.Load(), Received: m.received.Load(), Latency: q,
+	})
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(append(line, '\n'))
+	return err
+}
+
+func quantilesOf(samples []time.Duration) quantiles {
+	slices.Sort(samples)
+	at := func(q float64) float64 {
+		i := min(int(q*float64(len(samples))), len(samples)-1)
+		return float64(samples[i]) / float64(time.Microsecond)
+	}
+	return quantiles{P50: at(0.5), P99: at(0.99), P999: at(0.999), Max: at(1)}
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"kozo/internal/secure"
+)
+
+// network is a configuration, and the processes of its nodes. All of it is on
+// this machine and in one temporary directory.
+type network struct {
+	dir   string
+	nodes []string
+	all   []*process
+
+	changed chan struct{} // gets a value when there is news
+
+	mu   sync.Mutex
+	news map[string]int
+}
+
+// roomy are the settings for a flood: its window holds it back, not the queue.
+const roomy = `outgoingQueueLength: 1000000
+outgoingQueueSize: 512MiB
+outgoingQueueAge: 600
+`
+
+// newNetwork writes the configuration of a network of nodes. settings are
+// lines before the nodes; roles holds what to put into the roles block of a node,
+// by name, indented by six.
+func newNetwork(nodes []string, settings string, roles map[string]string) (*network, error) {
+	dir, err := os.MkdirTemp("", "kozo-bench-")
+	if err != nil {
+		return nil, err
+	}
+	n := &network{dir: dir, nodes: nodes, news: map[string]int{}, changed: make(chan struct{}, 1)}
+	if err := n.write(settings, roles); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *network) write(settings string, roles map[string]string) error {
+	ports, err := freePorts(len(n.nodes))
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	b.WriteString(settings + "system:\n")
+	for i, name := range n.nodes {
+		key, err := secure.GenerateKey()
+		if err != nil {
+			return err
+		}
+		file := filepath.Join(n.dir, name+".key")
+		if err := key.Write(file, name); err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "  %s:\n    privateKey: %s\n    publicKey: %s\n", name, file, key.Public().Line())
+		fmt.Fprintf(&b, "    transports:\n      tcp:\n        address: 127.0.0.1\n        bindAddress: 127.0.0.1\n        port: %d\n", ports[i])
+		if text := roles[name]; text != "" {
+			fmt.Fprintf(&b, "    roles:\n%s", text)
+		}
+	}
+	return os.WriteFile(n.config(), []byte(b.String()), 0o600)
+}
+
+func (n *network) config() string { return filepath.Join(n.dir, "config.yml") }
+
+// start runs a node.
+func (n *network) start(name string) (*process, error) {
+	env := []string{"KOZO_RUN_DIR=" + filepath.Join(n.dir, "run"), "NOTIFY_SOCKET="}
+	p, err := start(name, env, n.line, "node", "run", "--log-json", n.config(), name)
+	if err == nil {
+		n.all = append(n.all, p)
+	}
+	return p, err
+}
+
+// What a node logs when it can be dialled, and when a link of it has come up.
+const (
+	listening = "listening"
+	linkUp    = "link up"
+)
+
+// line counts the news in what a node logs.
+func (n *network) line(text string) {
+	for _, news := range [...]string{listening, linkUp} {
+		if strings.Contains(text, `"msg":"`+news+`"`) {
+			n.mu.Lock()
+			n.news[news]++
+			n.mu.Unlock()
+			select {
+			case n.changed <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// await waits until all nodes together have logged the news so many times since
+// the beginning. One goroutine at a time waits.
+func (n *network) await(ctx context.Context, news string, want int) error {
+	for {
+		n.mu.Lock()
+		have := n.news[news]
+		n.mu.Unlock()
+		if have >= want {
+			return nil
+		}
+		select {
+		case <-n.changed:
+		case <-ctx.Done():
+			return n.all[0].failed(fmt.Sprintf("there was %q only %d of %d times in the network", news, have, want))
+		}
+	}
+}
+
+// close stops all nodes and removes what they had.
+func (n *network) close() {
+	stopAll(n.all)
+	os.RemoveAll(n.dir)
+}
+
+// freePorts finds ports of the loopback address that nobody uses now.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // all of them together, or one would come twice
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}

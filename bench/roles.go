@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"kozo"
+	"kozo/standard"
+)
+
+// registry has what ships and the two roles that measure.
+func registry() (*kozo.Registry, error) {
+	types := standard.Registry()
+	return types, errors.Join(types.AddRole(floodType()), types.AddRole(sinkType()))
+}
+
+// floodType is the sending role. Queues drop their oldest message when they are
+// full, so a sender without a brake would measure how fast messages are thrown
+// away. The brake is one for which roles need nothing special: the sink answers now
+// and then, and at most a window of messages is on the way.
+func floodType() kozo.RoleType {
+	return kozo.DefineRole("flood", "Sends events as fast as they arrive at a sink, or at a rate.",
+		func(o floodOptions) (kozo.Role, error) { return &flood{o}, nil })
+}
+
+type floodOptions struct {
+	Size   kozo.Size `option:"size" default:"256" doc:"Bytes of the content of each message."`
+	Window int       `option:"window" default:"1024" min:"1" doc:"Most messages on the way."`
+	Rate   int       `option:"rate" default:"0" min:"0" doc:"Messages a second; 0 means as fast as they arrive."`
+}
+
+type flood struct{ floodOptions }
+
+const (
+	payloadType = "payload"
+	creditType  = "credit"
+)
+
+func (f *flood) Interest() []kozo.Filter {
+	if f.Rate > 0 {
+		return nil
+	}
+	return []kozo.Filter{{Kind: kozo.Order, Type: creditType}}
+}
+
+func (f *flood) Publishes() []kozo.Filter {
+	return []kozo.Filter{{Kind: kozo.Event, Type: payloadType}}
+}
+
+func (f *flood) Run(ctx context.Context, env *kozo.Env) error {
+	body, err := kozo.Pack(make([]byte, f.Size))
+	if err != nil {
+		return err
+	}
+	m := kozo.Message{Kind: kozo.Event, Type: payloadType, Body: body}
+	if f.Rate > 0 {
+		return pace(ctx, f.Rate, func() error { return env.Send(m) })
+	}
+	for sent, arrived := int64(0), int64(0); ctx.Err() == nil; {
+		for ; sent < arrived+int64(f.Window); sent++ {
+			if err := env.Send(m); err != nil {
+				return err
+			}
+		}
+		arrived = max(arrived, f.credit(ctx, env, sent))
+	}
+	return nil
+}
+
+// credit returns how many messages the sink knows of. If it says nothing for
+// a second then what was on the way is lost, and one more message asks again.
+func (f *flood) credit(ctx context.Context, env *kozo.Env, sent int64) int64 {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	m, err := env.Inbox.Receive(ctx)
+	if err != nil {
+		return sent - int64(f.Window) + 1
+	}
+	v, _ := m.Body.Value()
+	n, _ := v.(int64)
+	return n
+}
+
+// pace calls send rate times a second until ctx is done, and catches up if it was
+// held up.
+func pace(ctx context.Context, rate int, send func() error) error {
+	start := time.Now()
+	for n := 1; ctx.Err() == nil; n++ {
+		if err := send(); err != nil {
+			return err
+		}
+		time.Sleep(time.Until(start.Add(time.Duration(n) * time.Second / time.Duration(rate))))
+	}
+	return nil
+}
+
+// sinkType is the receiving role.
+func sinkType() kozo.RoleType {
+	return kozo.DefineRole("sink", "Counts the events of a flood, and reports on the standard output.",
+		func(o sinkOptions) (kozo.Role, error) { return &sink{o}, nil })
+}
+
+type sinkOptions struct {
+	Credit  int `option:"credit" default:"0" min:"0" doc:"Answer after so many messages; 0 means never."`
+	Skip    int `option:"skip" default:"0" min:"0" doc:"Leave out the latency of so many messages."`
+	Samples int `option:"samples" default:"0" min:"0" doc:"Report the latency of so many messages, and nothing else."`
+}
+
+type sink struct{ sinkOptions }
+
+func (s *sink) Interest() []kozo.Filter {
+	return []kozo.Filter{{Kind: kozo.Event, Type: payloadType}}
+}
+
+func (s *sink) Publishes() []kozo.Filter {
+	return []kozo.Filter{{Kind: kozo.Order, Type: creditType}}
+}
+
+func (s *sink) Run(ctx context.Context, env *kozo.Env) error {
+	m := newMeter(s.Skip, s.Samples)
+	var reports sync.WaitGroup
+	defer reports.Wait()
+	var failed error
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	reports.Go(func() {
+		failed = m.run(ctx.Done(), env.Out)
+		cancel()
+	})
+	// The first message is answered too: the flood may have sent it to find out
+	// whether we are there.
+	unanswered := s.Credit
+	for msg := range env.Messages(ctx) {
+		m.count(msg.Seq, msg.Time)
+		if unanswered++; s.Credit > 0 && unanswered >= s.Credit {
+			unanswered = 0
+			if err := env.Order(creditType, "", msg.Seq); err != nil {
+				return err
+			}
+		}
+	}
+	cancel()
+	reports.Wait()
+	return failed
+}
