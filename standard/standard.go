@@ -8,6 +8,7 @@ import (
 	"kozo/roles/injector"
 	"kozo/roles/logger"
 	"kozo/roles/timer"
+	"kozo/transports/tcp"
 )
 
 // Registry returns a new registry with everything that ships. A program that
@@ -22,6 +23,13 @@ func Registry() *kozo.Registry {
 	} {
 		if err := r.AddRole(role); err != nil {
 			panic(err) // two of the names above are the same
+		}
+	}
+	for _, transport := range []kozo.TransportType{
+		tcp.Type(),
+	} {
+		if err := r.AddTransport(transport); err != nil {
+			panic(err) // as above
 		}
 	}
 	return r

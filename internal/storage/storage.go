@@ -108,16 +108,16 @@ func (f *file) read() ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file; move it away", f.path())
 	}
+	if info.Size() > MaxSize {
+		return nil, fmt.Errorf("%s has more than %v bytes; move it away", f.path(), kozo.Size(MaxSize))
+	}
 	r, err := os.Open(f.path())
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	text, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
-	if err == nil && len(text) > MaxSize {
-		err = fmt.Errorf("%s has more than %v bytes; move it away", f.path(), kozo.Size(MaxSize))
-	}
-	return text, err
+	// Should it grow just now, what is read is cut, and not JSON.
+	return io.ReadAll(io.LimitReader(r, MaxSize))
 }
 
 // Save replaces the file. It writes nothing if that would change nothing.
@@ -129,7 +129,10 @@ func (f *file) Save(v any) error {
 	if err != nil {
 		return fmt.Errorf("cannot store a %T: %w", v, err)
 	}
-	text = append(text, '\n')
+	return f.put(append(text, '\n'))
+}
+
+func (f *file) put(text []byte) error {
 	if len(text) > MaxSize {
 		return fmt.Errorf("cannot store %d bytes; the most is %v", len(text), kozo.Size(MaxSize))
 	}
