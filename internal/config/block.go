@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"kozo"
+	"kozo/internal/config/shape"
 	"kozo/internal/config/tree"
 	"kozo/internal/system"
 )
@@ -15,7 +16,7 @@ import (
 type checker struct {
 	source
 	types *kozo.Registry
-	shape shape
+	shape shape.Shape
 
 	found    []Problem // errors; at most maxKept
 	more     int
@@ -163,7 +164,7 @@ func (c *checker) values(b *block, only bool) (values kozo.Values, ok bool) {
 		c.fail(pos, b.path, hint, "%s: %v", o.Name, err)
 	}
 	for _, e := range b.node.Entries {
-		if !has(b.options, e.Key) && !slices.Contains(b.blocks, e.Key) {
+		if !shape.Has(b.options, e.Key) && !slices.Contains(b.blocks, e.Key) {
 			c.unknown(b, e)
 		}
 	}
@@ -207,10 +208,10 @@ func parse(o kozo.Option, n *tree.Node) (any, error) {
 	case tree.Scalar:
 		return o.Parse(kozo.Raw{Text: n.Text, Quoted: n.Quoted})
 	case tree.Block:
-		return nil, fmt.Errorf("expected %s, found %v", typeWords(o), n.Kind)
+		return nil, fmt.Errorf("expected %s, found %v", shape.Words(o), n.Kind)
 	}
 	if !isList(o) {
-		return nil, fmt.Errorf("expected %s, found %v", typeWords(o), n.Kind)
+		return nil, fmt.Errorf("expected %s, found %v", shape.Words(o), n.Kind)
 	}
 	raw := kozo.Raw{IsList: true}
 	for i, item := range n.Items {
@@ -224,32 +225,11 @@ func parse(o kozo.Option, n *tree.Node) (any, error) {
 
 func isList(o kozo.Option) bool { return o.Type == kozo.TypeList || o.Type == kozo.TypePaths }
 
-// typeWords says what an option takes.
-func typeWords(o kozo.Option) string {
-	if len(o.OneOf) > 0 {
-		return "one of " + strings.Join(o.OneOf, ", ")
+// zero is the value of an option that is empty.
+func zero(o kozo.Option) any {
+	v, err := kozo.Option{Name: o.Name, Type: o.Type}.DefaultValue()
+	if err != nil { // an empty default is never parsed
+		panic(err)
 	}
-	switch o.Type {
-	case kozo.TypeString:
-		return "a text"
-	case kozo.TypeBool:
-		return "true or false"
-	case kozo.TypeInt:
-		return "a whole number"
-	case kozo.TypeNumber:
-		return "a number"
-	case kozo.TypeDuration:
-		return "a number of seconds or a duration like 500ms"
-	case kozo.TypeSize:
-		return "a number of bytes or a size like 4MiB"
-	case kozo.TypeList:
-		return "a list, or words with commas between them"
-	case kozo.TypePaths:
-		return "a list of directories, or directories with colons between them"
-	case kozo.TypePath:
-		return "a path"
-	case kozo.TypePort:
-		return "a port number"
-	}
-	return string(o.Type)
+	return v
 }

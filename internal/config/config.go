@@ -16,6 +16,7 @@ import (
 	"os"
 
 	"kozo"
+	"kozo/internal/config/shape"
 	"kozo/internal/config/tree"
 	"kozo/internal/system"
 )
@@ -57,7 +58,7 @@ func read(path string) ([]byte, error) {
 // the problems call the file.
 func Parse(name string, data []byte, types *kozo.Registry) (*File, error) {
 	c := &checker{
-		source: source{name: name}, types: types, shape: shapes(),
+		source: source{name: name}, types: types, shape: shape.New(),
 		wrong: map[*tree.Node]bool{}, roles: map[*system.Role]*block{},
 	}
 	if len(data) > MaxFile {
@@ -78,4 +79,19 @@ func Parse(name string, data []byte, types *kozo.Registry) (*File, error) {
 	}
 	c.unheard(sys)
 	return &File{Name: name, System: sys, Warnings: arrange(c.warnings)}, nil
+}
+
+// Schema returns a JSON Schema (draft 2020-12) of the file, for editors.
+func Schema(types *kozo.Registry) ([]byte, error) { return shape.Schema(types) }
+
+// Doc returns the reference of the file for people, in Markdown.
+func Doc(types *kozo.Registry) []byte {
+	r := shape.Reference{MaxFile: MaxFile, MaxNodes: MaxNodes}
+	r.Mistake = func(file string) string {
+		if _, err := Parse("config.yml", []byte(file), types); err != nil {
+			return err.Error()
+		}
+		return ""
+	}
+	return r.Markdown(types)
 }

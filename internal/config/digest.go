@@ -26,7 +26,7 @@ func digest(v any) string {
 // digestSettings adds a digest for each option at the root that is not as if it
 // were not given.
 func (c *checker) digestSettings(digests map[string]string, values kozo.Values) {
-	for _, o := range c.shape.root {
+	for _, o := range c.shape.Root {
 		def, err := o.DefaultValue()
 		if err != nil { // the option was checked when the shape was made
 			panic(err)

@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"kozo"
+	"kozo/internal/config/shape"
 	"kozo/internal/config/tree"
 )
 
 // unknown reports a key that its block cannot have, with the best advice there
 // is: the key that was meant, or the place where this one belongs.
 func (c *checker) unknown(b *block, e tree.Entry) {
-	here := append(names(b.options), b.blocks...)
+	here := append(shape.Names(b.options), b.blocks...)
 	hint := didYouMean(e.Key, here)
 	if home := c.home(b.level, e.Key); home != "" && (hint == "" || !sameLetters(e.Key, here)) {
 		hint = home
@@ -28,7 +29,7 @@ func (c *checker) unknown(b *block, e tree.Entry) {
 // meant to be this one. It is reported where it stands, and that is enough.
 func (b *block) misspelt(name string) bool {
 	return slices.ContainsFunc(b.node.Entries, func(e tree.Entry) bool {
-		return !has(b.options, e.Key) && !slices.Contains(b.blocks, e.Key) && didYouMean(e.Key, []string{name}) != ""
+		return !shape.Has(b.options, e.Key) && !slices.Contains(b.blocks, e.Key) && didYouMean(e.Key, []string{name}) != ""
 	})
 }
 
@@ -40,27 +41,27 @@ func sameLetters(word string, others []string) bool {
 // home says where a key belongs that was found at a level where it does not, or
 // nothing if it belongs nowhere.
 func (c *checker) home(found level, key string) string {
-	isRole := func(t kozo.RoleType) bool { return has(t.Options, key) }
-	isTransport := func(t kozo.TransportType) bool { return has(t.Options, key) }
+	isRole := func(t kozo.RoleType) bool { return shape.Has(t.Options, key) }
+	isTransport := func(t kozo.TransportType) bool { return shape.Has(t.Options, key) }
 	_, roleType := c.types.Role(key)
 	_, transportType := c.types.Transport(key)
 	switch {
-	case key == systemKey && found == atOverride:
+	case key == shape.SystemKey && found == atOverride:
 		return "the system is the same for all nodes"
-	case key == systemKey:
+	case key == shape.SystemKey:
 		return fmt.Sprintf("%s stands at the root of the file", key)
-	case has(c.shape.root, key) && found == atNode:
-		return fmt.Sprintf("%s is an option at the root of the file; under %s it changes this node alone", key, overrideKey)
-	case has(c.shape.root, key):
+	case shape.Has(c.shape.Root, key) && found == atNode:
+		return fmt.Sprintf("%s is an option at the root of the file; under %s it changes this node alone", key, shape.OverrideKey)
+	case shape.Has(c.shape.Root, key):
 		return fmt.Sprintf("%s is an option at the root of the file", key)
-	case has(c.shape.node, key), key == rolesKey, key == transportsKey, key == overrideKey:
-		return fmt.Sprintf("%s belongs to a node, one of the blocks under %s", key, systemKey)
+	case shape.Has(c.shape.Node, key), key == shape.RolesKey, key == shape.TransportsKey, key == shape.OverrideKey:
+		return fmt.Sprintf("%s belongs to a node, one of the blocks under %s", key, shape.SystemKey)
 	case found == atNode && roleType:
-		return fmt.Sprintf("%s is a type of role; move it under %s", key, rolesKey)
+		return fmt.Sprintf("%s is a type of role; move it under %s", key, shape.RolesKey)
 	case found == atNode && transportType:
-		return fmt.Sprintf("%s is a type of transport; move it under %s", key, transportsKey)
-	case has(c.shape.role, key) && found != atTransport:
-		return fmt.Sprintf("%s is an option of a role; move it into one of the blocks under %s", key, rolesKey)
+		return fmt.Sprintf("%s is a type of transport; move it under %s", key, shape.TransportsKey)
+	case shape.Has(c.shape.Role, key) && found != atTransport:
+		return fmt.Sprintf("%s is an option of a role; move it into one of the blocks under %s", key, shape.RolesKey)
 	case slices.ContainsFunc(c.types.Roles(), isRole):
 		i := slices.IndexFunc(c.types.Roles(), isRole)
 		return fmt.Sprintf("%s is an option of a role of type %s", key, c.types.Roles()[i].Name)

@@ -57,7 +57,7 @@ func (c *checker) role(e tree.Entry, path string, n *system.Node) *system.Role {
 		c.fail(e.Pos, path, "give the role another name", "the name %q is taken: the node itself speaks under it", e.Key)
 		return nil
 	}
-	p, ok := c.part(atRole, e, path, c.shape.role, func(name string) ([]kozo.Option, bool) {
+	p, ok := c.part(atRole, e, path, c.shape.Role, func(name string) ([]kozo.Option, bool) {
 		t, known := c.types.Role(name)
 		return t.Options, known
 	})
@@ -114,7 +114,7 @@ func limits(r kozo.Role, configured kozo.Limits) kozo.Limits {
 }
 
 func (c *checker) transport(e tree.Entry, path string) *system.Transport {
-	p, ok := c.part(atTransport, e, path, c.shape.transport, func(name string) ([]kozo.Option, bool) {
+	p, ok := c.part(atTransport, e, path, c.shape.Transport, func(name string) ([]kozo.Option, bool) {
 		t, known := c.types.Transport(name)
 		return t.Options, known
 	})

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"kozo/internal/config/shape"
 	"kozo/internal/config/tree"
 )
 
@@ -60,14 +61,14 @@ func (s *source) within(n *tree.Node, message string) tree.Pos {
 
 // pathOf says what people call the block under some keys.
 func pathOf(keys []string) string {
-	if len(keys) < 2 || keys[0] != systemKey {
+	if len(keys) < 2 || keys[0] != shape.SystemKey {
 		return strings.Join(keys, ".")
 	}
 	path := fmt.Sprintf("node %q", keys[1])
 	if len(keys) > 2 {
 		path = keys[2] + " of " + path
 	}
-	if len(keys) > 3 && (keys[2] == rolesKey || keys[2] == transportsKey) {
+	if len(keys) > 3 && (keys[2] == shape.RolesKey || keys[2] == shape.TransportsKey) {
 		path = fmt.Sprintf("%s %q of node %q", strings.TrimSuffix(keys[2], "s"), keys[3], keys[1])
 	}
 	return path

@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"kozo"
+	"kozo/internal/config/shape"
 	"kozo/internal/config/tree"
 	"kozo/internal/secure"
 	"kozo/internal/system"
@@ -18,21 +19,21 @@ func (c *checker) file(root *tree.Node) *system.System {
 		c.fail(tree.Pos{Line: 1, Column: 1}, "", `it needs at least a block "system" with one node`, "the file is empty")
 		return nil
 	case tree.List, tree.Scalar:
-		c.fail(root.Pos, "", `a file begins with "system:"`, "expected options and the block %q, found %v", systemKey, root.Kind)
+		c.fail(root.Pos, "", `a file begins with "system:"`, "expected options and the block %q, found %v", shape.SystemKey, root.Kind)
 		return nil
 	}
-	top := &block{level: atRoot, pos: tree.Pos{Line: 1, Column: 1}, node: root, options: c.shape.root, blocks: []string{systemKey}}
+	top := &block{level: atRoot, pos: tree.Pos{Line: 1, Column: 1}, node: root, options: c.shape.Root, blocks: []string{shape.SystemKey}}
 	values, _ := c.values(top, false)
 	c.algorithms(top, values)
 	sys := &system.System{Settings: settings(values), Digest: map[string]string{}}
 	c.digestSettings(sys.Digest, values)
 
-	entry, ok := root.Get(systemKey)
-	if !ok && top.misspelt(systemKey) {
+	entry, ok := root.Get(shape.SystemKey)
+	if !ok && top.misspelt(shape.SystemKey) {
 		return sys
 	}
 	if !ok {
-		c.fail(top.pos, "", "it holds the nodes, each in a block of its own", "the block %q is missing", systemKey)
+		c.fail(top.pos, "", "it holds the nodes, each in a block of its own", "the block %q is missing", shape.SystemKey)
 		return sys
 	}
 	nodes, ok := c.entered(entry, "", "nodes")
@@ -106,7 +107,7 @@ func (c *checker) named(e tree.Entry, path, what string) bool {
 }
 
 func (c *checker) node(e tree.Entry, root kozo.Values, keys map[secure.PublicKey]owner, digest map[string]string) *system.Node {
-	if e.Value.Kind == tree.Scalar && has(c.shape.root, e.Key) {
+	if e.Value.Kind == tree.Scalar && shape.Has(c.shape.Root, e.Key) {
 		c.fail(e.Pos, "", fmt.Sprintf("%s is an option at the root of the file; do not indent it", e.Key), "expected a node, found the option %q", e.Key)
 		return nil
 	}
@@ -118,7 +119,7 @@ func (c *checker) node(e tree.Entry, root kozo.Values, keys map[secure.PublicKey
 	if !ok {
 		return nil
 	}
-	b := &block{level: atNode, path: path, pos: e.Pos, node: body, options: c.shape.node, blocks: []string{overrideKey, rolesKey, transportsKey}}
+	b := &block{level: atNode, path: path, pos: e.Pos, node: body, options: c.shape.Node, blocks: []string{shape.OverrideKey, shape.RolesKey, shape.TransportsKey}}
 	values, _ := c.values(b, false)
 	var o system.NodeOptions
 	if err := values.Decode(&o); err != nil { // every value has its type
@@ -134,12 +135,12 @@ func (c *checker) node(e tree.Entry, root kozo.Values, keys map[secure.PublicKey
 	c.publicKey(b, n.PublicKey, keys)
 	overrides := c.override(b, root, n)
 	c.taken = nil
-	c.parts(b, rolesKey, "role", func(e tree.Entry, path string) {
+	c.parts(b, shape.RolesKey, "role", func(e tree.Entry, path string) {
 		if r := c.role(e, path, n); r != nil {
 			n.Roles = append(n.Roles, r)
 		}
 	})
-	c.parts(b, transportsKey, "transport", func(e tree.Entry, path string) {
+	c.parts(b, shape.TransportsKey, "transport", func(e tree.Entry, path string) {
 		if t := c.transport(e, path); t != nil {
 			n.Transports = append(n.Transports, t)
 		}
@@ -188,10 +189,10 @@ func (c *checker) publicKey(b *block, line string, keys map[secure.PublicKey]own
 func (c *checker) override(b *block, root kozo.Values, n *system.Node) kozo.Values {
 	values := maps.Clone(root)
 	own := kozo.Values{}
-	if e, ok := b.node.Get(overrideKey); ok {
-		path := overrideKey + " of " + b.path
+	if e, ok := b.node.Get(shape.OverrideKey); ok {
+		path := shape.OverrideKey + " of " + b.path
 		if body, ok := c.entered(e, path, "options"); ok {
-			inner := &block{level: atOverride, path: path, pos: e.Pos, node: body, options: c.shape.root}
+			inner := &block{level: atOverride, path: path, pos: e.Pos, node: body, options: c.shape.Root}
 			own, _ = c.values(inner, true)
 			c.algorithms(inner, own)
 			maps.Copy(values, own)
@@ -212,7 +213,7 @@ func (c *checker) parts(b *block, key, what string, each func(e tree.Entry, path
 		return
 	}
 	for _, e := range body.Entries {
-		if e.Value.Kind == tree.Scalar && (has(c.shape.node, e.Key) || has(c.shape.root, e.Key)) {
+		if e.Value.Kind == tree.Scalar && (shape.Has(c.shape.Node, e.Key) || shape.Has(c.shape.Root, e.Key)) {
 			c.fail(e.Pos, b.path, c.home(b.level, e.Key), "expected a %s, found the option %q", what, e.Key)
 			continue
 		}

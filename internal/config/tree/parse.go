@@ -17,7 +17,7 @@ import (
 // which they were found. With some of them, a key that is there twice for
 // instance, there is a tree as well, so that the rest can be checked.
 func Parse(data []byte) (*Node, []*Error) {
-	document, failure := Document(data)
+	document, failure := parseDocument(data)
 	if failure != nil {
 		return nil, []*Error{failure}
 	}
@@ -29,10 +29,9 @@ func Parse(data []byte) (*Node, []*Error) {
 	return root, x.errors
 }
 
-// Document reads a file that has one document into the nodes of the YAML
-// library, for who wants to write it again. Aliases are not resolved, and what
-// [Parse] says about keys is not checked.
-func Document(data []byte) (*yaml.Node, *Error) {
+// parseDocument reads a file into the nodes of the YAML library, in which aliases
+// are not resolved.
+func parseDocument(data []byte) (*yaml.Node, *Error) {
 	if err := checkText(data); err != nil {
 		return nil, err
 	}
