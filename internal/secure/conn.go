@@ -25,11 +25,12 @@ type Conn struct {
 	ssh      ssh.Conn
 	incoming chan *Stream // opened by the peer, not accepted yet
 	inbound  atomic.Int32 // streams that the peer opened and that are not over
+	tasks    sync.WaitGroup // everything that runs for the connection; serve until the end
 }
 
 func newConn(r *raw, peer kozo.NodeName, c ssh.Conn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) *Conn {
 	conn := &Conn{peer: peer, raw: r, ssh: c, incoming: make(chan *Stream, maxStreams)}
-	go conn.serve(chans, reqs)
+	conn.tasks.Go(func() { conn.serve(chans, reqs) })
 	return conn
 }
 
@@ -51,6 +52,7 @@ func (c *Conn) serve(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
 			req.Reply(false, nil)
 		}
 	}
+	c.raw.opens.forbid()
 	// Unless the network failed, the reason is not known yet.
 	c.raw.kill(fmt.Errorf("the other side broke the protocol: %s", plain(c.ssh.Wait())))
 }
@@ -69,10 +71,10 @@ func (c *Conn) offered(offer ssh.NewChannel) {
 		return
 	}
 	c.inbound.Add(1)
-	go func() {
+	c.tasks.Go(func() {
 		ssh.DiscardRequests(reqs) // until the stream is closed by both sides
 		c.inbound.Add(-1)
-	}()
+	})
 	c.incoming <- &Stream{conn: c, channel: channel} // has room: nobody else sends
 }
 
@@ -81,7 +83,7 @@ func (c *Conn) Peer() kozo.NodeName { return c.peer }
 
 // Open opens a stream to the peer.
 func (c *Conn) Open(ctx context.Context) (*Stream, error) {
-	if err := c.raw.opens.begin(); err != nil {
+	if err := c.raw.opens.begin(&c.tasks); err != nil {
 		if c.Err() != nil {
 			err = c.Err()
 		}
@@ -95,11 +97,12 @@ func (c *Conn) Open(ctx context.Context) (*Stream, error) {
 	abandoned := make(chan struct{})
 	defer close(abandoned)
 	go func() {
+		defer c.tasks.Done()
 		channel, reqs, err := c.ssh.OpenChannel(channelType, nil)
 		c.raw.opens.done()
 		var s *Stream
 		if err == nil {
-			go ssh.DiscardRequests(reqs)
+			c.tasks.Go(func() { ssh.DiscardRequests(reqs) })
 			s = &Stream{conn: c, channel: channel}
 		}
 		select {
@@ -147,6 +150,9 @@ func (c *Conn) Close(reason error) {
 	}
 	c.raw.kill(reason)
 }
+
+// Wait waits until the connection has ended and nothing of it runs any more.
+func (c *Conn) Wait() { c.tasks.Wait() }
 
 // Done is closed when the connection has ended.
 func (c *Conn) Done() <-chan struct{} { return c.raw.end.done }

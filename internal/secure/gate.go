@@ -1,7 +1,6 @@
 package secure
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -145,51 +144,4 @@ func (g *gate) take(n int) (int, error) {
 		g.blind += n
 	}
 	return n, nil
-}
-
-var errCannotOpen = errors.New("too many streams are being opened")
-
-// opens counts the streams that are being opened. The ssh package waits for ever
-// for the answer to a request to open one if the connection ended just before it
-// noted the request, so the end is told to it a little later in that case.
-type opens struct {
-	sync.Mutex
-	n    int
-	over bool
-}
-
-const (
-	maxOpens   = 4
-	settleTime = 100 * time.Millisecond
-)
-
-func (o *opens) begin() error {
-	o.Lock()
-	defer o.Unlock()
-	if o.over {
-		return ErrClosed
-	}
-	if o.n >= maxOpens {
-		return errCannotOpen
-	}
-	o.n++
-	return nil
-}
-
-func (o *opens) done() {
-	o.Lock()
-	defer o.Unlock()
-	o.n--
-}
-
-// settle forbids to open more streams, and lets those that are being opened get
-// to the point where they notice the end.
-func (o *opens) settle() {
-	o.Lock()
-	n, over := o.n, o.over
-	o.over = true
-	o.Unlock()
-	if n > 0 && !over {
-		time.Sleep(settleTime)
-	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	stagger    = 250 * time.Millisecond // head start of an address over the next
+	stagger    = 250 * time.Millisecond // longest head start of an address over the next
 	maxTries   = 8                      // addresses of one name
 	resolvePer = 3                      // the part of the time that a lookup may take: 1/3 is left for dialling
 )
@@ -59,6 +59,11 @@ type attempt struct {
 // have been given up.
 func race(ctx context.Context, env *kozo.TransportEnv, addrs []netip.Addr, port string) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lead := stagger
+	if end, ok := ctx.Deadline(); ok {
+		lead = min(lead, time.Until(end)/time.Duration(len(addrs)+1))
+	}
 	attempts := make(chan attempt)
 	var dialling sync.WaitGroup
 	failed := make([]chan struct{}, len(addrs)) // closed when the attempt failed
@@ -68,7 +73,7 @@ func race(ctx context.Context, env *kozo.TransportEnv, addrs []netip.Addr, port 
 		dialling.Go(func() {
 			defer close(failed[i])
 			if i > 0 {
-				headStart(ctx, time.Duration(i)*stagger, failed[:i])
+				headStart(ctx, time.Duration(i)*lead, failed[:i])
 			}
 			conn, err := env.Dial(ctx, "tcp", address)
 			attempts <- attempt{address, conn, err}
@@ -91,7 +96,6 @@ func race(ctx context.Context, env *kozo.TransportEnv, addrs []netip.Addr, port 
 			cancel() // the others
 		}
 	}
-	cancel()
 	if won != nil {
 		return won, nil
 	}

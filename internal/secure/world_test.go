@@ -1,0 +1,177 @@
+package secure
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"kozo"
+	"kozo/internal/memnet"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// network makes two ends of a connection.
+type network func(t *testing.T) (net.Conn, net.Conn)
+
+// everywhere runs a test in memory, where time is not real and no goroutine may
+// be left, and over sockets.
+func everywhere(t *testing.T, test func(*testing.T, network)) {
+	t.Run("memory", func(t *testing.T) {
+		inMemory(t, test)
+	})
+	t.Run("sockets", func(t *testing.T) {
+		test(t, sockets)
+	})
+}
+
+func inMemory(t *testing.T, test func(*testing.T, network)) {
+	synctest.Test(t, func(t *testing.T) {
+		test(t, func(*testing.T) (net.Conn, net.Conn) { return memnet.Pipe() })
+		time.Sleep(time.Second) // lets everything that was closed notice it
+	})
+}
+
+func sockets(t *testing.T) (net.Conn, net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	a, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, b
+}
+
+func testKey(t testing.TB, name string) *Key {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "keys", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := ParseKey(text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return k
+}
+
+func newTestKey(t testing.TB) *Key {
+	t.Helper()
+	k, err := GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// system is what all nodes of a test know.
+type system struct {
+	names []kozo.NodeName
+	keys  map[kozo.NodeName]*Key
+}
+
+func newSystem(t testing.TB, names ...kozo.NodeName) *system {
+	s := &system{keys: map[kozo.NodeName]*Key{}}
+	for _, n := range names {
+		s.names = append(s.names, n)
+		s.keys[n] = newTestKey(t)
+	}
+	return s
+}
+
+func (s *system) config(self kozo.NodeName) *Config {
+	return &Config{
+		Self: self,
+		Key:  s.keys[self],
+		Peer: func(n kozo.NodeName) (PublicKey, bool) {
+			k, ok := s.keys[n]
+			if !ok {
+				return "", false
+			}
+			return k.Public(), true
+		},
+		NameOf: func(p PublicKey) (kozo.NodeName, bool) {
+			for n, k := range s.keys {
+				if k.Public() == p {
+					return n, true
+				}
+			}
+			return "", false
+		},
+		HandshakeTimeout: 10 * time.Second,
+		IdleTimeout:      func(kozo.NodeName) time.Duration { return 25 * time.Second },
+		ReadSize:         64 << 10,
+	}
+}
+
+type outcome struct {
+	conn *Conn
+	err  error
+}
+
+// serve does the server's side of a handshake.
+func serve(t testing.TB, conn net.Conn, cfg *Config) <-chan outcome {
+	out := make(chan outcome, 1)
+	go func() {
+		c, err := Server(t.Context(), conn, cfg)
+		out <- outcome{c, err}
+	}()
+	return out
+}
+
+// connect makes a connection between two nodes.
+func connect(t *testing.T, net network, client, server *Config) (*Conn, *Conn) {
+	t.Helper()
+	a, b := net(t)
+	out := serve(t, b, server)
+	c, err := Client(t.Context(), a, server.Self, client)
+	if err != nil {
+		t.Fatalf("client: %v (server: %v)", err, (<-out).err)
+	}
+	s := <-out
+	if s.err != nil {
+		t.Fatalf("server: %v", s.err)
+	}
+	t.Cleanup(func() {
+		c.Close(nil)
+		s.conn.Close(nil)
+	})
+	return c, s.conn
+}
+
+// streams opens a stream and accepts it.
+func streams(t *testing.T, from, to *Conn) (*Stream, *Stream) {
+	t.Helper()
+	a, err := from.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := to.Accept(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, b
+}
+
+func within(t *testing.T, what string, done <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal(fmt.Sprintf("%s did not happen", what))
+	}
+}
