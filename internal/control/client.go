@@ -33,7 +33,7 @@ func Send(ctx context.Context, path string, m kozo.Message) error {
 
 // Tail calls each for every message at the node that matches one of the filters
 // (every message if there are none), with the number of those that were dropped
-// before it. It calls ready, if it is not nil, once no more message can be
+// right after it. It calls ready, if it is not nil, once no more message can be
 // missed. It returns nil when ctx is done, io.ErrUnexpectedEOF when the node has
 // ended, and otherwise the error of each.
 func Tail(ctx context.Context, path string, filters []kozo.Filter, ready func(), each func(m kozo.Message, missed uint64) error) error {

@@ -14,7 +14,7 @@
 //
 // A message and a filter have the form that the root package gives them in JSON;
 // no filters means every message. Missed is the number of messages that were
-// dropped before the one beside it, since the client did not read them in time.
+// dropped right after the one beside it, since the client did not read in time.
 package control
 
 import (
@@ -41,8 +41,9 @@ type Node interface {
 	Send(kozo.Message) error
 
 	// Tail yields the messages that match one of the filters (all of them if
-	// there are none) until ctx is done or the node ends, each with the number of
-	// messages that were dropped before it because the loop was too slow.
+	// there are none) that pass after the call, until ctx is done or the node
+	// ends, each with the number of those that were dropped right after it because
+	// the loop was too slow.
 	Tail(ctx context.Context, filters []kozo.Filter) iter.Seq2[kozo.Message, uint64]
 }
 

@@ -1,0 +1,252 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"kozo"
+	"kozo/cli/internal/term"
+	"kozo/internal/config"
+	"kozo/internal/system"
+)
+
+// finding is a problem or a warning for programs.
+type finding struct {
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Path    string `json:"path,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+func findings(problems []config.Problem) []finding {
+	list := []finding{}
+	for _, p := range problems {
+		list = append(list, finding{Line: p.Line, Column: p.Column, Path: p.Path, Message: p.Message, Hint: p.Hint})
+	}
+	return list
+}
+
+// edge is the analysis of a link for programs.
+type edge struct {
+	From    string       `json:"from"`
+	To      string       `json:"to"`
+	Policy  string       `json:"policy"`
+	Targets []edgeTarget `json:"targets"`
+	Rides   bool         `json:"rides,omitempty"` // uses the connection of the other node
+	Never   string       `json:"never,omitempty"` // why it cannot come up
+}
+
+type edgeTarget struct {
+	Transport string `json:"transport"` // of the dialling node
+	Endpoint  string `json:"endpoint"`
+	Priority  int    `json:"priority"`
+}
+
+func edgeOf(e system.Edge) edge {
+	out := edge{
+		From: string(e.From.Name), To: string(e.To.Name), Policy: e.Policy.String(),
+		Targets: []edgeTarget{}, Rides: e.Rides, Never: e.Never,
+	}
+	for _, t := range e.Targets {
+		out.Targets = append(out.Targets, edgeTarget{Transport: t.Local.Name, Endpoint: t.Endpoint, Priority: int(t.Priority)})
+	}
+	return out
+}
+
+// report is what check prints for programs.
+type report struct {
+	File     string      `json:"file"`
+	OK       bool        `json:"ok"`
+	Problems []finding   `json:"problems"`
+	Warnings []finding   `json:"warnings"`
+	Edges    []edge      `json:"edges,omitempty"`
+	Node     *nodeReport `json:"node,omitempty"`
+}
+
+// nodeReport is what is true of a node on this machine.
+type nodeReport struct {
+	Name        string   `json:"name"`
+	Fingerprint string   `json:"fingerprint,omitempty"` // of its key
+	Storage     string   `json:"storage,omitempty"`
+	Problems    []string `json:"problems"`
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check [CONFIG [NODE]]",
+		Short: "Check a configuration, and say what follows from it",
+		Long: `Check a configuration as run does, and say for every pair of nodes which
+addresses will be dialled in which order, or why their link can never come up.
+With NODE, look also at what this machine must have to be that node: the private
+key and the storage. Nothing is started, and nothing is dialled.
+
+Exit codes: 0 it is right, 78 it is wrong.`,
+		Args: takes("[CONFIG]", "[NODE]"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				path, err := a.guessConfig("check CONFIG [NODE]")
+				if err != nil {
+					return err
+				}
+				args = []string{path}
+			}
+			return a.check(args[0], args[1:])
+		},
+	}
+	a.jsonFlag(cmd)
+	return cmd
+}
+
+func (a *app) check(path string, nodes []string) error {
+	file, err := a.load(path)
+	if err != nil {
+		problems, ok := errors.AsType[*config.Problems](err)
+		if !a.json || !ok {
+			return err
+		}
+		if err := a.emit(report{File: path, Problems: findings(problems.List), Warnings: []finding{}}); err != nil {
+			return err
+		}
+		return &failure{code: ExitConfig, err: fmt.Errorf("%s: %s", path, count(len(problems.List), "problem"))}
+	}
+	rep := report{File: path, OK: true, Problems: []finding{}, Warnings: findings(file.Warnings)}
+	edges := file.System.Edges()
+	if len(nodes) > 0 {
+		self, err := nodeOf(file, nodes[0])
+		if err != nil {
+			return err
+		}
+		r := inspect(self)
+		rep.Node, rep.OK = &r, len(r.Problems) == 0
+		edges = edgesOf(edges, self)
+	}
+	for _, e := range edges {
+		rep.Edges = append(rep.Edges, edgeOf(e))
+	}
+	if a.json {
+		err = a.emit(rep)
+	} else {
+		err = a.printReport(file, rep)
+	}
+	if err == nil && !rep.OK {
+		return misconfigured("%s cannot run here: %s", rep.Node.Name, rep.Node.Problems[0])
+	}
+	return err
+}
+
+// edgesOf keeps the links of one node, in both directions.
+func edgesOf(edges []system.Edge, self *system.Node) []system.Edge {
+	var own []system.Edge
+	for _, e := range edges {
+		if e.From == self || e.To == self {
+			own = append(own, e)
+		}
+	}
+	return own
+}
+
+// inspect looks at what this machine must have to be a node.
+func inspect(n *system.Node) nodeReport {
+	r := nodeReport{Name: string(n.Name), Problems: []string{}}
+	if key, err := keyOf(n); err != nil {
+		r.Problems = append(r.Problems, err.Error())
+	} else {
+		r.Fingerprint = key.Public().Fingerprint()
+	}
+	if n.RoleStorage == "" {
+		return r
+	}
+	r.Storage = n.RoleStorage
+	if err := writable(n.RoleStorage); err != nil {
+		r.Problems = append(r.Problems, fmt.Sprintf("roleStorage %s: %v", n.RoleStorage, err))
+	}
+	return r
+}
+
+// writable says whether files can be made in a directory, or the directory
+// itself. It makes one and removes it, since nothing else tells for sure.
+func writable(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		parent := filepath.Dir(filepath.Clean(dir))
+		if parent == filepath.Clean(dir) {
+			return err
+		}
+		if err := writable(parent); err != nil {
+			return fmt.Errorf("it does not exist and cannot be made: %w", err)
+		}
+		return nil
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a directory", dir)
+	}
+	f, err := os.CreateTemp(dir, ".check-*")
+	if err != nil {
+		return fmt.Errorf("this user cannot write to %s; check who owns it", dir)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+func (a *app) printReport(file *config.File, rep report) error {
+	style := a.style()
+	for _, w := range file.Warnings {
+		a.printf("%s %s\n", style.Pending("warning:"), w)
+	}
+	a.printf("%s: %s, %s, %s\n", rep.File, style.Good("ok"),
+		count(len(file.System.Nodes), "node"), count(len(file.System.Edges()), "link"))
+	if rep.Node != nil {
+		a.printNode(style, *rep.Node)
+	}
+	if len(rep.Edges) == 0 {
+		return nil
+	}
+	a.printf("\n")
+	t := term.Table{}
+	t.Row(style.Dim("FROM"), style.Dim("TO"), style.Dim("POLICY"), style.Dim("BY"))
+	for _, e := range rep.Edges {
+		lines := ways(style, e)
+		t.Row(e.From, e.To, e.Policy, lines[0])
+		for _, line := range lines[1:] {
+			t.Row("", "", "", line)
+		}
+	}
+	_, err := t.WriteTo(a.stdout)
+	return err
+}
+
+// ways says how a link comes up, best way first, or why it does not.
+func ways(style term.Style, e edge) []string {
+	switch {
+	case e.Never != "" && e.Policy == kozo.Never.String():
+		return []string{style.Dim("never: " + e.Never)} // as the file wants it
+	case e.Never != "":
+		return []string{style.Bad("never: " + e.Never)}
+	case e.Rides:
+		return []string{fmt.Sprintf("the connection that %s makes, when it is there", e.To)}
+	}
+	var lines []string
+	for _, t := range e.Targets {
+		lines = append(lines, t.Transport+" "+t.Endpoint)
+	}
+	return lines
+}
+
+func (a *app) printNode(style term.Style, n nodeReport) {
+	for _, p := range n.Problems {
+		a.printf("%s: %s\n", n.Name, style.Bad(p))
+	}
+	if n.Fingerprint != "" {
+		a.printf("%s: key %s, %s\n", n.Name, style.Good("ok"), n.Fingerprint)
+	}
+	if len(n.Problems) == 0 && n.Storage != "" {
+		a.printf("%s: storage %s, %s\n", n.Name, style.Good("ok"), n.Storage)
+	}
+}

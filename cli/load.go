@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"kozo"
+	"kozo/internal/config"
+	"kozo/internal/secure"
+	"kozo/internal/system"
+)
+
+// load reads a configuration. Its failures have the exit code of a wrong one.
+func (a *app) load(path string) (*config.File, error) {
+	file, err := config.Load(path, a.types)
+	if err == nil {
+		return file, nil
+	}
+	if _, ok := errors.AsType[*config.Problems](err); ok {
+		return nil, &failure{code: ExitConfig, err: err}
+	}
+	f := misconfigured("%w", err)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if other := defaultConfig(); other != "" {
+			return nil, f.hint("there is %s", other)
+		}
+		return nil, f.hint("%s makes one", a.again("init", "DIR", "NODE…"))
+	case errors.Is(err, os.ErrPermission):
+		return nil, f.hint("check who owns it and its directories")
+	}
+	return nil, f
+}
+
+// defaultConfig returns the configuration that is probably meant where none is
+// named, or nothing.
+func defaultConfig() string {
+	for _, path := range []string{"config.yml", "/etc/kozo/config.yml"} {
+		if isFile(path) {
+			return path
+		}
+	}
+	return ""
+}
+
+// guessConfig returns the configuration to use when the command line names none,
+// and says which one it is.
+func (a *app) guessConfig(command string) (string, error) {
+	path := defaultConfig()
+	if path == "" {
+		return "", misused("which configuration; there is no config.yml here and no /etc/kozo/config.yml").
+			hint("usage: kozo %s", command)
+	}
+	a.say("using %s", path)
+	return path, nil
+}
+
+// nodesIn returns the names of the nodes of a file, or none if it cannot be
+// read.
+func (a *app) nodesIn(path string) []kozo.NodeName {
+	file, err := config.Load(path, a.types)
+	if err != nil {
+		return nil
+	}
+	return namesOf(file.System)
+}
+
+func namesOf(s *system.System) []kozo.NodeName {
+	var names []kozo.NodeName
+	for _, n := range s.Nodes {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
+// nodeOf returns the node of a file with a name.
+func nodeOf(file *config.File, name string) (*system.Node, error) {
+	if n := file.System.Node(kozo.NodeName(name)); n != nil {
+		return n, nil
+	}
+	f := misconfigured("there is no node %q in %s", name, file.Name)
+	var names []string
+	for _, n := range file.System.Nodes {
+		names = append(names, string(n.Name))
+	}
+	if near := nearest(name, names); near != "" {
+		f = f.hint("did you mean %s", near)
+	}
+	return nil, f.hint("its nodes are %s", list(names))
+}
+
+// keyOf loads the private key of a node and checks that it belongs to it.
+func keyOf(n *system.Node) (*secure.Key, error) {
+	key, err := secure.LoadKey(n.PrivateKey)
+	if err != nil {
+		return nil, misconfigured("%s: %w", n.Name, err)
+	}
+	want, err := secure.ParsePublicKey(n.PublicKey)
+	if err != nil {
+		return nil, misconfigured("%s: publicKey: %w", n.Name, err)
+	}
+	if key.Public() != want {
+		return nil, misconfigured("%s: private key %s does not belong to the publicKey of the file", n.Name, n.PrivateKey).
+			hint("either this machine is another node, or the file should say:\n      %s", publicKeyLine(key))
+	}
+	return key, nil
+}
+
+// publicKeyLine is how a public key stands in the configuration.
+func publicKeyLine(key *secure.Key) string {
+	return fmt.Sprintf("publicKey: %s", key.Public().Line())
+}

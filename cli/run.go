@@ -1,0 +1,238 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kozo"
+	"kozo/internal/control"
+	"kozo/internal/hostnet"
+	"kozo/internal/node"
+	"kozo/internal/resolve"
+	"kozo/internal/sdnotify"
+	"kozo/internal/status"
+)
+
+// runOptions are the flags of run, which the bare "kozo CONFIG NODE" has too.
+type runOptions struct {
+	verbose bool
+	logJSON bool
+}
+
+func (o *runOptions) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "log every attempt, not only what changes")
+	cmd.Flags().BoolVar(&o.logJSON, "log-json", false, "log for programs: one JSON object on each line")
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var opts runOptions
+	cmd := &cobra.Command{
+		Use:   "run CONFIG NODE",
+		Short: "Run a node; the same as kozo CONFIG NODE",
+		Long: `Run the node with this name until a signal stops it. What its roles have to say
+goes to the standard output, and what the node has to say to the standard error.
+
+SIGINT and SIGTERM stop the node, which takes two seconds at most; a second one
+ends it at once. SIGHUP makes its roles open their log files again.
+
+Exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong usage,
+78 the configuration is wrong.`,
+		Args: takes("CONFIG", "NODE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.run(cmd.Context(), args[0], args[1], opts)
+		},
+	}
+	opts.flags(cmd)
+	return cmd
+}
+
+// run runs a node until a signal stops it.
+func (a *app) run(ctx context.Context, path, name string, opts runOptions) error {
+	file, err := a.load(path)
+	if err != nil {
+		return err
+	}
+	self, err := nodeOf(file, name)
+	if err != nil {
+		return err
+	}
+	key, err := keyOf(self)
+	if err != nil {
+		return err
+	}
+	notify := sdnotify.FromEnv(a.getenv, os.Getpid())
+	sdnotify.Unset()
+	log := a.newLog(opts)
+	for _, w := range file.Warnings {
+		log.Warn(w.Summary())
+	}
+	n, err := node.New(node.Config{
+		System: file.System, Self: self.Name, Key: key,
+		Version: "kozo " + Version, ConfigPath: file.Name,
+		Out: a.stdout, Log: log, Net: network(self.Name),
+	})
+	if err != nil {
+		return misconfigured("%s: %w", self.Name, err)
+	}
+
+	socket, err := a.dirs().Listen(self.Name)
+	if running, ok := errors.AsType[*control.RunningError](err); ok {
+		return failed("%w", running).hint("%s looks at it", a.again("status", "--node", name))
+	}
+	if err != nil {
+		// A node that cannot be looked at is better than none.
+		log.Warn("status, tail and send will not work", "err", err)
+	}
+
+	ctx, stop := stopOnSignal(ctx)
+	defer stop()
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	if socket != nil {
+		defer func() { _ = socket.Close() }()
+		parts.Go(func() {
+			// The listener alone: the name stays taken until the node has ended.
+			if err := control.Serve(ctx, socket.Listener, served{n}); err != nil {
+				log.Error("status, tail and send do not work any more", "err", err)
+			}
+		})
+	}
+	parts.Go(func() { reopenOnSignal(ctx, n) })
+	parts.Go(func() { tellManager(ctx, notify, n, log) })
+	err = n.Run(ctx)
+	stop()
+	if err != nil {
+		return failed("%s: %w", self.Name, err)
+	}
+	return nil
+}
+
+// network makes what a transport of a node is given of the machine's network.
+func network(self kozo.NodeName) func(*slog.Logger) *kozo.TransportEnv {
+	resolver := resolve.New()
+	return func(log *slog.Logger) *kozo.TransportEnv { return hostnet.Env(self, resolver, log) }
+}
+
+// served is a node as the control socket shows it.
+type served struct{ *node.Node }
+
+var _ control.Node = served{}
+
+func (s served) Status() status.Node { return s.Node.Status() }
+
+// Tail begins at once: what passes before the loop begins is not lost.
+func (s served) Tail(ctx context.Context, filters []kozo.Filter) iter.Seq2[kozo.Message, uint64] {
+	messages := s.Node.Tail(ctx, filters)
+	return func(yield func(kozo.Message, uint64) bool) {
+		for t := range messages {
+			if !yield(t.Message, t.Missed) {
+				return
+			}
+		}
+	}
+}
+
+// stopOnSignal returns a context that the first signal to stop ends. The second
+// one has its usual effect, which is to end the program.
+func stopOnSignal(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := signal.NotifyContext(ctx, stopSignals()...)
+	done := context.AfterFunc(ctx, cancel) // gives the signals back
+	return ctx, func() {
+		done()
+		cancel()
+	}
+}
+
+func reopenOnSignal(ctx context.Context, n *node.Node) {
+	signals := reopenSignals()
+	if len(signals) == 0 {
+		return // an empty list would mean all of them
+	}
+	got := make(chan os.Signal, 1)
+	signal.Notify(got, signals...)
+	defer signal.Stop(got)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-got:
+			n.Reopen()
+		}
+	}
+}
+
+// statusEvery is how often the line in "systemctl status" is renewed.
+const statusEvery = 10 * time.Second
+
+// tellManager keeps the service manager informed until ctx is done. That it
+// takes a snapshot before it says that all is well is on purpose: a node that
+// hangs does not get that far, and is restarted.
+func tellManager(ctx context.Context, notify *sdnotify.Notifier, n *node.Node, log *slog.Logger) {
+	if !notify.Enabled() {
+		return
+	}
+	complain := func(err error) {
+		if err != nil {
+			log.Debug("the service manager cannot be told", "err", err)
+		}
+	}
+	select {
+	case <-ctx.Done():
+		return
+	case <-n.Ready():
+	}
+	complain(notify.Ready())
+	every := statusEvery
+	if w := notify.Watchdog(); w > 0 {
+		every = min(every, w/2)
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for line := ""; ; {
+		if now := summary(n.Status()); now != line {
+			line = now
+			complain(notify.Status(line))
+		}
+		if notify.Watchdog() > 0 {
+			complain(notify.Alive())
+		}
+		select {
+		case <-ctx.Done():
+			complain(notify.Stopping())
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// summary is a node in one line.
+func summary(s status.Node) string {
+	up, wanted, waiting := 0, 0, 0
+	for _, l := range s.Links {
+		if l.State != "off" && l.State != "idle" {
+			wanted++
+		}
+		if l.State == "up" {
+			up++
+		}
+	}
+	for _, r := range s.Roles {
+		if r.State == "waiting" {
+			waiting++
+		}
+	}
+	line := fmt.Sprintf("%d of %s up", up, count(wanted, "link"))
+	if waiting > 0 {
+		line += fmt.Sprintf(", %s waiting to be restarted", count(waiting, "role"))
+	}
+	return line
+}
