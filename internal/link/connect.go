@@ -143,8 +143,9 @@ func (l *Link) greet(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	// A stream has no deadlines: closing it is what ends a peer's silence.
-	stop := context.AfterFunc(ctx, func() { _ = stream.Close() })
+	// A stream has no deadlines: the end of the connection is what ends a peer's
+	// silence. One that does not answer is worth nothing, whoever dialled it.
+	stop := context.AfterFunc(ctx, func() { s.conn.Close(errNoHello) })
 	defer stop()
 
 	l.mu.Lock()
@@ -174,11 +175,17 @@ func (l *Link) greet(ctx context.Context, s *session) error {
 		l.ledger.forget()
 	}
 	l.mu.Unlock()
+	select {
+	case <-l.kick: // it has done its work
+	default:
+	}
 	l.setUp(s, theirs)
 	l.cfg.OnHello(theirs)
 	l.cfg.OnInterest(theirs.Interest)
 	return nil
 }
+
+var errNoHello = errors.New("connected, but the peer did not say hello in time")
 
 func closed(stream io.Closer, err error) error {
 	_ = stream.Close()
@@ -187,7 +194,7 @@ func closed(stream io.Closer, err error) error {
 
 func helloError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return errors.New("connected, but the peer did not say hello in time")
+		return errNoHello
 	}
 	return err
 }

@@ -59,7 +59,8 @@ func NewInbound(cfg InboundConfig) *Inbound {
 type receiver struct {
 	in     *Inbound
 	stream io.ReadWriteCloser
-	close  func(reason error)
+	conn   Closer
+	shared bool
 
 	// Guarded by the lock of in.
 	number uint64 // of the last message, as the opener counts
@@ -77,13 +78,19 @@ type receiver struct {
 // ackDelay is how long the confirmation of a message waits for further ones.
 const ackDelay = 250 * time.Millisecond
 
-// Serve works off a stream that the peer has opened, until it ends or ctx is
-// done, and returns why. drop ends whatever carries the stream; it is called
-// with the reason when a newer stream takes over, and must not block.
-func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, drop func(reason error)) error {
+// Closer is a connection that can be ended, for a reason. Close does not block.
+type Closer interface {
+	Close(reason error)
+}
+
+// Serve works off a stream that the peer has opened on a connection, until it
+// ends or ctx is done, and returns why. shared says that this node has dialled
+// the connection, for its own link: when a newer stream takes over, only the old
+// stream is closed then, and not the connection too.
+func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, conn Closer, shared bool) error {
 	in.serving.Add(1)
 	defer in.serving.Done()
-	r := &receiver{in: in, stream: stream, close: drop, wake: make(chan struct{}, 1)}
+	r := &receiver{in: in, stream: stream, conn: conn, shared: shared, wake: make(chan struct{}, 1)}
 	defer func() { _ = stream.Close() }()
 	reader := wire.NewReader(stream, in.cfg.MaxFrame)
 	hello, err := r.hello(ctx, reader)
@@ -96,10 +103,13 @@ func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, drop fu
 	var writing sync.WaitGroup
 	writing.Go(func() {
 		err := r.answer(ctx, ended)
-		if errors.Is(err, ErrStopped) {
-			waitOr(ended, byeTimeout) // for the peer to read it and hang up
+		if err == nil {
+			return
 		}
-		_ = stream.Close() // reading fails now, if it has not yet
+		// Closing the stream would not end reading before the peer has closed
+		// it too.
+		waitOr(ended, byeTimeout)
+		conn.Close(err)
 	})
 	err = r.read(reader)
 	close(ended)
@@ -114,7 +124,7 @@ func (r *receiver) hello(ctx context.Context, reader *wire.Reader) (*wire.Hello,
 	in := r.in
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = r.stream.Close() })
+	stop := context.AfterFunc(ctx, func() { r.conn.Close(errNoHello) })
 	defer stop()
 	theirs, err := readHello(reader)
 	if err != nil {
@@ -140,8 +150,10 @@ func (r *receiver) hello(ctx context.Context, reader *wire.Reader) (*wire.Hello,
 	r.number = theirs.Sent
 	in.mu.Unlock()
 	if old != nil {
-		old.close(ErrReplaced)
 		_ = old.stream.Close()
+		if !old.shared && old.conn != r.conn {
+			old.conn.Close(ErrReplaced)
+		}
 	}
 	if _, err := r.stream.Write(wire.AppendHello(nil, &ours)); err != nil {
 		in.leave(r)

@@ -18,8 +18,6 @@ type Conn interface {
 	// Open opens a stream to the peer. Closing the connection ends it, and the
 	// errors of its Read then say why the connection ended.
 	Open(ctx context.Context) (io.ReadWriteCloser, error)
-	// Traffic returns the bytes that went over the wire so far.
-	Traffic() (sent, received uint64)
 	// Close ends the connection at once, for the reason given.
 	Close(reason error)
 }

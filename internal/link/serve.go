@@ -41,7 +41,7 @@ func (l *Link) serve(ctx context.Context, s *session) *session {
 	// A write to a dead peer can block: the end of ctx leaves it a moment.
 	unstop := context.AfterFunc(ctx, func() {
 		waitOr(p.dead, byeTimeout)
-		s.end(ErrStopped)
+		s.conn.Close(ErrStopped)
 	})
 	defer unstop()
 
@@ -52,6 +52,10 @@ func (l *Link) serve(ctx context.Context, s *session) *session {
 	}
 	if next != nil {
 		s.end(errMoved)
+		// The peer closes its side of a stream that rode on its connection; if
+		// it does not, the connection is not worth keeping.
+		waitOr(p.dead, drainTimeout)
+		s.conn.Close(errMoved)
 		<-p.dead
 		return next
 	}

@@ -198,6 +198,9 @@ func (n *Node) makeRoles() error {
 // could not stop as it should.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.stopAll()
+	for i, r := range n.self.Roles {
+		n.router.SetLocal(r.Name, n.roles[i], r.Interest) // before any peer asks
+	}
 	var parts, roles sync.WaitGroup
 	n.pending.Add(len(n.ports))
 	for _, p := range n.ports {
@@ -206,9 +209,7 @@ func (n *Node) Run(ctx context.Context) error {
 	for _, p := range n.order {
 		parts.Go(func() { _ = p.link.Run(n.life) })
 	}
-	for i, r := range n.self.Roles {
-		host := n.roles[i]
-		n.router.SetLocal(r.Name, host, r.Interest)
+	for _, host := range n.roles {
 		roles.Go(func() { _ = host.Run(ctx) })
 	}
 	parts.Go(func() {

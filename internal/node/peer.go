@@ -120,27 +120,7 @@ func connOf(c *secure.Conn) link.Conn { return conn{c} }
 
 type conn struct{ *secure.Conn }
 
-func (c conn) Open(ctx context.Context) (io.ReadWriteCloser, error) {
-	s, err := c.Conn.Open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return stream{s, c.Conn}, nil
-}
-
-// stream is a stream whose errors say why the connection has ended.
-type stream struct {
-	*secure.Stream
-	conn *secure.Conn
-}
-
-func (s stream) Read(b []byte) (int, error) {
-	n, err := s.Stream.Read(b)
-	if err != nil && s.conn.Err() != nil {
-		err = s.conn.Err()
-	}
-	return n, err
-}
+func (c conn) Open(ctx context.Context) (io.ReadWriteCloser, error) { return c.Conn.Open(ctx) }
 
 // ride returns the newest connection that the peer has dialled.
 func (p *peer) ride() link.Conn {
@@ -178,18 +158,15 @@ func (p *peer) welcome(c *secure.Conn) {
 // replaces only the stream: its own link is on the same connection.
 func (p *peer) accept(c *secure.Conn, dialedByPeer bool) {
 	var streams sync.WaitGroup
+	defer c.Wait()
 	defer streams.Wait()
-	drop := func(error) {}
-	if dialedByPeer {
-		drop = c.Close
-	}
 	for first := dialedByPeer; ; first = false {
 		s, err := p.next(c, first)
 		if err != nil {
 			c.Close(err)
 			return
 		}
-		streams.Go(func() { p.serve(stream{s, c}, drop) })
+		streams.Go(func() { p.serve(s, c, !dialedByPeer) })
 	}
 }
 
@@ -210,14 +187,14 @@ func (p *peer) next(c *secure.Conn, first bool) (*secure.Stream, error) {
 }
 
 // serve works off one stream of the peer.
-func (p *peer) serve(s io.ReadWriteCloser, drop func(error)) {
+func (p *peer) serve(s *secure.Stream, c *secure.Conn, shared bool) {
 	if p.refused != "" {
 		_, _ = s.Write(wire.AppendBye(nil, p.refused))
 		_ = s.Close()
 		p.log.Warn("refused what the peer wants to send", "reason", p.refused)
 		return
 	}
-	err := p.inbound.Serve(p.node.receiving, s, drop)
+	err := p.inbound.Serve(p.node.receiving, s, c, shared)
 	p.log.Debug("stream of the peer ended", "reason", err)
 }
 

@@ -39,10 +39,9 @@ type Host struct {
 	sender Sender
 	reopen chan struct{}
 
-	mu      sync.Mutex
-	next    kozo.Role // made to ask for its limits, and not run yet
-	state   supervise.State
-	stopped bool
+	mu    sync.Mutex
+	next  kozo.Role // made to ask for its limits, and not run yet
+	state supervise.State
 }
 
 // Restarts of a role that fails: the first pause, the longest one, and how long
@@ -85,10 +84,9 @@ func (h *Host) Run(ctx context.Context) error {
 		Name: h.cfg.Ref.String(), Min: firstRestart, Max: slowestRestart, Healthy: healthy,
 		Log: h.cfg.Log, OnChange: h.changed,
 	}, h.runOnce)
-	h.mu.Lock()
-	h.stopped = ctx.Err() != nil
-	h.mu.Unlock()
-	h.cfg.SetInterest(nil)
+	if ctx.Err() == nil {
+		h.cfg.SetInterest(nil) // done for good; a node that only stops comes back
+	}
 	h.inbox.Close()
 	return err
 }
@@ -147,9 +145,6 @@ func (h *Host) Status() status.Role {
 		if n > 0 {
 			s.Inbox.Dropped[string(cause)] = n
 		}
-	}
-	if h.stopped {
-		s.State = "stopped"
 	}
 	if h.state.Err != nil {
 		s.Error = h.state.Err.Error()

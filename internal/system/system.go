@@ -48,13 +48,13 @@ type RoleOptions struct {
 	Type               string    `option:"type" default:"" doc:"Type of the role. The name of the block if it is not given."`
 	Description        string    `option:"description" default:"" doc:"What the role is for. For people only."`
 	MessageQueueLength int       `option:"messageQueueLength" default:"0" min:"0" max:"16777216" doc:"Most messages that wait in the inbox of the role; 0 means the default, 1024. A newer one pushes the oldest out."`
-	MessageQueueSize   kozo.Size `option:"messageQueueSize" default:"0" min:"0" max:"1GiB" doc:"Most bytes of messages that wait in the inbox of the role; 0 means the default, 4MiB."`
+	MessageQueueSize   kozo.Size `option:"messageQueueSize" default:"0" min:"0" max:"1GiB" doc:"Most bytes of messages that wait in the inbox of the role; 0 means the default, 8MiB."`
 }
 
 // The bounds of an inbox for which neither the file nor the role says any.
 const (
 	DefaultInboxLength           = 1024
-	DefaultInboxSize   kozo.Size = 4 << 20
+	DefaultInboxSize   kozo.Size = 8 << 20
 )
 
 // TransportOptions are the options that every transport block has beside its

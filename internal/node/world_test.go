@@ -1,0 +1,483 @@
+package node_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"kozo"
+	"kozo/internal/config"
+	"kozo/internal/hostnet"
+	"kozo/internal/memnet"
+	"kozo/internal/node"
+	"kozo/internal/resolve"
+	"kozo/internal/secure"
+	"kozo/internal/status"
+	"kozo/internal/system"
+	"kozo/transports/tcp"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+// spec describes a node of a test world; the zero values are what most tests
+// want.
+type spec struct {
+	name    string
+	mute    bool              // has no address that others can dial
+	options map[string]string // of the node block
+	roles   map[string]string // name -> the lines of the block, as "type: sink"
+}
+
+// world is a network of whole nodes in one process, over memory or over sockets.
+type world struct {
+	t     *testing.T
+	sys   *system.System
+	keys  map[string]*secure.Key
+	place place
+	logs  *logBook
+
+	mu      sync.Mutex
+	running map[string]*running
+	envs    map[kozo.RoleRef]*kozo.Env
+	got     map[kozo.RoleRef][]kozo.Message
+}
+
+type running struct {
+	node *node.Node
+	stop context.CancelFunc
+	done chan error
+}
+
+// place is where the nodes of a world live: a network in memory, or the sockets
+// of this machine.
+type place interface {
+	// transport returns the lines of the transport block of a node.
+	transport(s spec) string
+	env(name string, log *slog.Logger) *kozo.TransportEnv
+	// cut ends every connection between two nodes.
+	cut(a, b string)
+}
+
+// eachPlace runs a test over memory, in a synctest bubble, and over sockets.
+func eachPlace(t *testing.T, test func(t *testing.T, p place)) {
+	t.Run("memory", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { test(t, newMemory()) })
+	})
+	t.Run("sockets", func(t *testing.T) { test(t, newSockets(t)) })
+}
+
+// inMemory runs a test over memory only: one that needs hours, or faults that
+// sockets do not have.
+func inMemory(t *testing.T, test func(t *testing.T, m *memory)) {
+	synctest.Test(t, func(t *testing.T) { test(t, newMemory()) })
+}
+
+// newWorld makes a world from the settings of the root and its nodes, and runs
+// them all.
+func newWorld(t *testing.T, p place, settings string, specs ...spec) *world {
+	t.Helper()
+	w := &world{
+		t: t, place: p, keys: map[string]*secure.Key{}, logs: &logBook{},
+		running: map[string]*running{}, envs: map[kozo.RoleRef]*kozo.Env{},
+		got: map[kozo.RoleRef][]kozo.Message{},
+	}
+	w.sys = w.parse(settings, specs)
+	t.Cleanup(w.stopAll)
+	for _, s := range specs {
+		w.start(s.name)
+	}
+	return w
+}
+
+// parse writes the configuration as a person would, and reads it.
+func (w *world) parse(settings string, specs []spec) *system.System {
+	w.t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\nsystem:\n", settings)
+	for _, s := range specs {
+		if w.keys[s.name] == nil {
+			key, err := secure.GenerateKey()
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			w.keys[s.name] = key
+		}
+		fmt.Fprintf(&b, "  %s:\n    privateKey: /none\n    publicKey: %s\n", s.name, w.keys[s.name].Public().Line())
+		for k, v := range s.options {
+			fmt.Fprintf(&b, "    %s: %s\n", k, v)
+		}
+		fmt.Fprintf(&b, "    transports:\n      tcp: {%s}\n", w.place.transport(s))
+		roles := s.roles
+		if roles == nil {
+			roles = map[string]string{"source": "", "sink": ""}
+		}
+		b.WriteString("    roles:\n")
+		for name, options := range roles {
+			fmt.Fprintf(&b, "      %s: {%s}\n", name, options)
+		}
+	}
+	file, err := config.Parse("test.yml", []byte(b.String()), w.types())
+	if err != nil {
+		w.t.Fatalf("%v\n%s", err, b.String())
+	}
+	return file.System
+}
+
+// types are the real tcp transport and the roles of the tests: "source" sends
+// what a test tells it to, "sink" keeps what it gets.
+func (w *world) types() *kozo.Registry {
+	r := kozo.NewRegistry()
+	for _, err := range []error{
+		r.AddTransport(tcp.Type()),
+		r.AddRole(kozo.DefineRole("source", "sends for a test", func(struct{}) (kozo.Role, error) {
+			return source{w}, nil
+		})),
+		r.AddRole(kozo.DefineRole("sink", "receives for a test", func(o sinkOptions) (kozo.Role, error) {
+			filter, err := kozo.ParseFilter(o.Want)
+			return &sink{world: w, options: o, filter: filter}, err
+		})),
+	} {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return r
+}
+
+type source struct{ world *world }
+
+func (s source) Run(ctx context.Context, env *kozo.Env) error {
+	s.world.mu.Lock()
+	s.world.envs[env.Self] = env
+	s.world.mu.Unlock()
+	<-ctx.Done()
+	return nil
+}
+
+type sinkOptions struct {
+	Want  string        `option:"want" default:"*" doc:"filter"`
+	Pause time.Duration `option:"pause" default:"0" doc:"after each message"`
+	Never bool          `option:"never" default:"false" doc:"reads nothing"`
+}
+
+type sink struct {
+	world   *world
+	options sinkOptions
+	filter  kozo.Filter
+}
+
+func (s *sink) Interest() []kozo.Filter { return []kozo.Filter{s.filter} }
+
+func (s *sink) Run(ctx context.Context, env *kozo.Env) error {
+	if s.options.Never {
+		<-ctx.Done()
+		return nil
+	}
+	for m := range env.Messages(ctx) {
+		s.world.mu.Lock()
+		s.world.got[env.Self] = append(s.world.got[env.Self], m)
+		s.world.mu.Unlock()
+		if s.options.Pause > 0 {
+			time.Sleep(s.options.Pause)
+		}
+	}
+	return nil
+}
+
+func ref(role, name string) kozo.RoleRef {
+	return kozo.RoleRef{Node: kozo.NodeName(name), Role: kozo.RoleName(role)}
+}
+
+// start runs a node, which may have run before.
+func (w *world) start(name string) {
+	w.t.Helper()
+	log := slog.New(slog.NewTextHandler(w.logs.of(name), &slog.HandlerOptions{Level: slog.LevelInfo}))
+	n, err := node.New(node.Config{
+		System: w.sys, Self: kozo.NodeName(name), Key: w.keys[name], Version: "test",
+		Out: w.logs.of(name), Log: log,
+		Net: func(log *slog.Logger) *kozo.TransportEnv { return w.place.env(name, log) },
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{node: n, stop: cancel, done: make(chan error, 1)}
+	w.mu.Lock()
+	w.running[name] = r
+	delete(w.envs, ref("source", name))
+	w.mu.Unlock()
+	go func() { r.done <- n.Run(ctx) }()
+	<-n.Ready()
+	if s := w.sys.Node(kozo.NodeName(name)); s.Role("source") != nil {
+		w.until("the source of "+name+" to run", func() bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.envs[ref("source", name)] != nil
+		})
+	}
+}
+
+// stop stops a node as a signal would.
+func (w *world) stop(name string) {
+	w.t.Helper()
+	w.mu.Lock()
+	r := w.running[name]
+	delete(w.running, name)
+	w.mu.Unlock()
+	begun := time.Now()
+	r.stop()
+	if err := <-r.done; err != nil {
+		w.t.Errorf("%s: %v", name, err)
+	}
+	if took := time.Since(begun); took > 2*time.Second {
+		w.t.Errorf("%s took %v to stop", name, took)
+	}
+}
+
+func (w *world) stopAll() {
+	w.mu.Lock()
+	var names []string
+	for name := range w.running {
+		names = append(names, name)
+	}
+	w.mu.Unlock()
+	var all sync.WaitGroup
+	for _, name := range names {
+		all.Go(func() { w.stop(name) })
+	}
+	all.Wait()
+	if w.t.Failed() {
+		w.logs.print(w.t)
+	}
+}
+
+func (w *world) node(name string) *node.Node {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.running[name].node
+}
+
+// send makes the source of a node send an event.
+func (w *world) send(name, typ string, data any) {
+	w.t.Helper()
+	w.mu.Lock()
+	env := w.envs[ref("source", name)]
+	w.mu.Unlock()
+	if err := env.Event(typ, data); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// received returns what the sink of a node has got.
+func (w *world) received(name string) []kozo.Message {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]kozo.Message(nil), w.got[ref("sink", name)]...)
+}
+
+// link returns the state of the link from one node to another.
+func (w *world) link(from, to string) status.Link {
+	for _, l := range w.node(from).Status().Links {
+		if l.Peer == to {
+			return l
+		}
+	}
+	w.t.Fatalf("%s has no link to %s", from, to)
+	return status.Link{}
+}
+
+func (w *world) up(from, to string) bool { return w.link(from, to).State == "up" }
+
+// patience is how long a test waits for something that should happen soon.
+const patience = 60 * time.Second
+
+// until waits for a condition.
+func (w *world) until(what string, condition func() bool) {
+	w.t.Helper()
+	w.within(patience, what, condition)
+}
+
+// within waits for a condition, and fails the test if it takes longer than the
+// limit.
+func (w *world) within(limit time.Duration, what string, condition func() bool) time.Duration {
+	w.t.Helper()
+	begun := time.Now()
+	for !condition() {
+		if time.Since(begun) > limit {
+			w.logs.print(w.t)
+			w.t.Fatalf("waited %v in vain for %s", limit, what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return time.Since(begun)
+}
+
+// allUp waits until the links between all nodes are up.
+func (w *world) allUp() {
+	w.t.Helper()
+	w.until("all links", func() bool {
+		w.mu.Lock()
+		nodes := make([]*node.Node, 0, len(w.running))
+		for _, r := range w.running {
+			nodes = append(nodes, r.node)
+		}
+		w.mu.Unlock()
+		for _, n := range nodes {
+			for _, l := range n.Status().Links {
+				if l.State != "up" {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
+// memory is a place in memory, whose time is that of a synctest bubble.
+type memory struct {
+	net   *memnet.Network
+	hosts map[string]*memnet.Host
+}
+
+func newMemory() *memory { return &memory{net: memnet.New(), hosts: map[string]*memnet.Host{}} }
+
+func (m *memory) host(name string) *memnet.Host {
+	if m.hosts[name] == nil {
+		m.hosts[name] = m.net.Host(name + ".test")
+	}
+	return m.hosts[name]
+}
+
+func (m *memory) transport(s spec) string {
+	m.host(s.name)
+	if s.mute {
+		return "address: []"
+	}
+	return "address: " + s.name + ".test"
+}
+
+func (m *memory) env(name string, log *slog.Logger) *kozo.TransportEnv {
+	env := m.host(name).Env()
+	env.Log = log
+	return env
+}
+
+func (m *memory) cut(a, b string) {
+	for _, c := range m.between(a, b) {
+		c.Reset()
+	}
+}
+
+// between returns the connections that a has dialled to b and b to a.
+func (m *memory) between(a, b string) []*memnet.Conn {
+	var found []*memnet.Conn
+	x, y := m.host(a).Addr().String(), m.host(b).Addr().String()
+	for _, c := range m.net.Conns() {
+		from, _, _ := net.SplitHostPort(c.LocalAddr().String())
+		to, _, _ := net.SplitHostPort(c.RemoteAddr().String())
+		if from == x && to == y || from == y && to == x {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// sockets is a place on the loopback interface. Every connection goes through a
+// relay that a test can cut.
+type sockets struct {
+	t       *testing.T
+	resolve *resolve.Resolver
+
+	mu     sync.Mutex
+	relays map[string]*relay
+}
+
+func newSockets(t *testing.T) *sockets {
+	return &sockets{t: t, resolve: resolve.New(), relays: map[string]*relay{}}
+}
+
+func (s *sockets) transport(n spec) string {
+	if n.mute {
+		return "address: []"
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.relays[n.name]
+	if r == nil {
+		r = newRelay(s.t)
+		s.relays[n.name] = r
+	}
+	_, port, _ := net.SplitHostPort(r.behind)
+	return fmt.Sprintf("address: %q, bindAddress: 127.0.0.1, port: %s", r.front.Addr(), port)
+}
+
+func (s *sockets) env(name string, log *slog.Logger) *kozo.TransportEnv {
+	return hostnet.Env(kozo.NodeName(name), s.resolve, log)
+}
+
+// cut cannot tell who dialled: it cuts all connections to both nodes.
+func (s *sockets) cut(a, b string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range []string{a, b} {
+		if r := s.relays[name]; r != nil {
+			r.cut()
+		}
+	}
+}
+
+// logBook keeps what the nodes say, for a test that fails or that counts lines.
+type logBook struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (b *logBook) of(name string) *logWriter { return &logWriter{book: b, name: name} }
+
+type logWriter struct {
+	book *logBook
+	name string
+}
+
+func (w *logWriter) Write(p []byte) (int, error) {
+	w.book.mu.Lock()
+	defer w.book.mu.Unlock()
+	w.book.lines = append(w.book.lines, w.name+": "+strings.TrimRight(string(p), "\n"))
+	return len(p), nil
+}
+
+// count returns how many lines a node has written that contain a text.
+func (b *logBook) count(name, text string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, line := range b.lines {
+		if strings.HasPrefix(line, name+": ") && strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *logBook) print(t *testing.T) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if os.Getenv("KOZO_TEST_LOGS") == "" && len(b.lines) > 60 {
+		t.Logf("(%d lines before; KOZO_TEST_LOGS=1 shows them)", len(b.lines)-60)
+		b.lines = b.lines[len(b.lines)-60:]
+	}
+	for _, line := range b.lines {
+		t.Log(line)
+	}
+}
