@@ -38,9 +38,10 @@ var rooms = map[string][]string{
 	"internal/rolehost": {".", "internal/queue", "internal/status", "internal/supervise"},
 
 	// The description: plain values.
-	"internal/config":      {".", "internal/config/tree", "internal/secure", "internal/system"},
-	"internal/config/tree": {},
-	"internal/system":      {"."},
+	"internal/config":       {".", "internal/config/shape", "internal/config/tree", "internal/secure", "internal/system"},
+	"internal/config/shape": {".", "internal/system"},
+	"internal/config/tree":  {},
+	"internal/system":       {"."},
 
 	// Mechanisms.
 	"internal/gate":      {},
