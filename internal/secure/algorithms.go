@@ -37,7 +37,7 @@ func checkAlgorithm(what, name string, supported, insecure []string) (string, er
 	if slices.ContainsFunc(insecure, is) {
 		return "", fmt.Errorf("%s %q is not safe; use one of %s", what, name, list)
 	}
-	best, distance := "", 4
+	best, distance := "", 5
 	for _, s := range names {
 		if d := editDistance(want, s); d < distance {
 			best, distance = s, d

@@ -23,8 +23,8 @@ type Conn struct {
 	peer     kozo.NodeName
 	raw      *raw
 	ssh      ssh.Conn
-	incoming chan *Stream // opened by the peer, not accepted yet
-	inbound  atomic.Int32 // streams that the peer opened and that are not over
+	incoming chan *Stream   // opened by the peer, not accepted yet
+	inbound  atomic.Int32   // streams that the peer opened and that are not over
 	tasks    sync.WaitGroup // everything that runs for the connection; serve until the end
 }
 
