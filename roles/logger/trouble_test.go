@@ -96,11 +96,7 @@ func TestStopWhileTheDiskIsFull(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skipf("this needs /dev/full: %v", err)
 	}
-	file := filepath.Join(t.TempDir(), "kozo.log")
-	if err := os.Symlink("/dev/full", file); err != nil {
-		t.Fatal(err)
-	}
-	role := start(t, file, kozo.Values{"maxSize": kozo.Size(10), "keep": 1})
+	role := start(t, "/dev/full", nil)
 	for range 7 {
 		role.Deliver(say(kozo.Info, "x"))
 	}
@@ -110,7 +106,21 @@ func TestStopWhileTheDiskIsFull(t *testing.T) {
 	if !strings.Contains(role.Log(), "lines of the log are lost") || !strings.Contains(role.Log(), "lost=7") {
 		t.Errorf("log: %s", role.Log())
 	}
+}
+
+func TestDevicesAreNotRotated(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kozo.log")
+	if err := os.Symlink(os.DevNull, file); err != nil {
+		t.Skipf("this needs symbolic links: %v", err)
+	}
+	role := start(t, file, kozo.Values{"maxSize": kozo.Size(10), "keep": 1, "flushEvery": 1})
+	for range 3 {
+		role.Deliver(say(kozo.Info, "x"))
+	}
+	if err := role.Stop(); err != nil || role.Log() != "" {
+		t.Errorf("error %v, log: %s", err, role.Log())
+	}
 	if _, err := os.Lstat(file + ".1"); err == nil {
-		t.Error("a device was rotated away")
+		t.Error("a device was moved away")
 	}
 }
