@@ -15,8 +15,10 @@ PLATFORMS = linux/arm/6 linux/arm/7 linux/arm64 darwin/arm64 windows/amd64
 build:
 	@CGO_ENABLED=0 $(GO) build $(STRIP) -o bin/ ./cmd/kozo
 
+# Many tests run programs, and one with the race detector otherwise takes a second
+# to end.
 test: test-tools
-	@$(GO) test -race -timeout 5m ./...
+	@GORACE=atexit_sleep_ms=10 $(GO) test -race -timeout 5m ./...
 
 # Programs that some tests look for. Without them these tests are skipped, and
 # say so with -v.

@@ -28,6 +28,7 @@ func TestBench(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the bench reads /proc")
 	}
+	t.Setenv("GORACE", "atexit_sleep_ms=10") // or each process takes a second to end
 	o := options{
 		systems: []string{kozoSystem, floors[0]}, sizes: []int{256}, rounds: 1,
 		warm: 20 * time.Millisecond, length: 100 * time.Millisecond, samples: 50, starts: 1,

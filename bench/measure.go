@@ -199,7 +199,7 @@ const (
 func measureLatency(ctx context.Context, system string, samples int) (quantiles, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	p, err := pairOf(ctx, system, load{size: latencySize, rate: latencyRate, skip: latencySkip, samples: samples})
+	p, err := pairOf(ctx, system, load{size: latencySize, rate: latencyRate, skip: min(latencySkip, samples), samples: samples})
 	if err != nil {
 		return quantiles{}, err
 	}
