@@ -155,11 +155,14 @@ func (l *Link) greet(ctx context.Context, s *session) error {
 		Version: wire.Version, Program: l.cfg.Program, Boot: l.cfg.Boot,
 		Sent: sent, Digest: l.cfg.Digest,
 	}
-	if _, err = stream.Write(wire.AppendHello(nil, &hello)); err != nil {
-		return closed(stream, helloError(ctx, err))
-	}
+	_, unsent := stream.Write(wire.AppendHello(nil, &hello))
 	s.stream, s.reader = stream, wire.NewReader(stream, l.cfg.MaxFrame)
+	// A peer that refuses the stream may have closed it already: its goodbye
+	// says why, and a failed write does not.
 	theirs, err := readHello(s.reader)
+	if err == nil {
+		err = unsent
+	}
 	if err != nil {
 		return closed(stream, helloError(ctx, err))
 	}

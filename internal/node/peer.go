@@ -28,6 +28,8 @@ type peer struct {
 	refused string // why the peer may not send to this node; empty if it may
 	log     *slog.Logger
 
+	warnRefused sync.Once // it will come again and again
+
 	mu     sync.Mutex
 	dialed []*secure.Conn // by the peer; the newest is last
 	drift  []string
@@ -191,7 +193,9 @@ func (p *peer) serve(s *secure.Stream, c *secure.Conn, shared bool) {
 	if p.refused != "" {
 		_, _ = s.Write(wire.AppendBye(nil, p.refused))
 		_ = s.Close()
-		p.log.Warn("refused what the peer wants to send", "reason", p.refused)
+		p.warnRefused.Do(func() {
+			p.log.Warn("refused what the peer wants to send", "reason", p.refused)
+		})
 		return
 	}
 	err := p.inbound.Serve(p.node.receiving, s, c, shared)

@@ -72,14 +72,19 @@ type place interface {
 // eachPlace runs a test over memory, in a synctest bubble, and over sockets.
 func eachPlace(t *testing.T, test func(t *testing.T, p place)) {
 	t.Run("memory", func(t *testing.T) {
+		t.Parallel()
 		synctest.Test(t, func(t *testing.T) { test(t, newMemory()) })
 	})
-	t.Run("sockets", func(t *testing.T) { test(t, newSockets(t)) })
+	t.Run("sockets", func(t *testing.T) {
+		t.Parallel()
+		test(t, newSockets(t))
+	})
 }
 
 // inMemory runs a test over memory only: one that needs hours, or faults that
 // sockets do not have.
 func inMemory(t *testing.T, test func(t *testing.T, m *memory)) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { test(t, newMemory()) })
 }
 
@@ -313,12 +318,12 @@ func (w *world) until(what string, condition func() bool) {
 func (w *world) within(limit time.Duration, what string, condition func() bool) time.Duration {
 	w.t.Helper()
 	begun := time.Now()
-	for !condition() {
+	for pause := time.Millisecond; !condition(); pause = min(pause*5/4, 50*time.Millisecond) {
 		if time.Since(begun) > limit {
 			w.logs.print(w.t)
 			w.t.Fatalf("waited %v in vain for %s", limit, what)
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(pause)
 	}
 	return time.Since(begun)
 }
