@@ -115,6 +115,8 @@ One file describes the network, and every node has a copy of it.
 		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		// Ours has hints and exit codes like the other commands.
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		PersistentPreRun: func(*cobra.Command, []string) {
 			a.understood = true
 		},
@@ -141,7 +143,7 @@ One file describes the network, and every node has a copy of it.
 			a.initCommand(), a.keygenCommand(), a.checkCommand(), a.explainCommand(),
 			a.typesCommand(), a.schemaCommand(),
 		},
-		"": {a.versionCommand()},
+		"": {a.versionCommand(), a.completionCommand()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group

@@ -135,7 +135,7 @@ func (v *view) links() {
 		v.line("  none: this node is alone in its configuration")
 		return
 	}
-	t := term.Table{Indent: "  "}
+	t := term.Table{Indent: "  ", Right: []int{4, 5, 6, 7, 8}}
 	t.Row(v.headings("to", "state", "via", "for", "round trip", "skew", "sent", "arrived", "dropped")...)
 	for _, l := range v.s.Links {
 		via, trip, skew, since := "", "", "", ""
@@ -235,7 +235,7 @@ func (v *view) arrivals() {
 		return
 	}
 	v.title("arrivals")
-	t := term.Table{Indent: "  "}
+	t := term.Table{Indent: "  ", Right: []int{3, 4, 5}}
 	t.Row(v.headings("from", "state", "for", "received", "accepted", "dropped", "")...)
 	for _, l := range from {
 		state, since := v.style.Dim("not connected"), ""
@@ -257,7 +257,7 @@ func (v *view) roles() {
 		v.line("  none")
 		return
 	}
-	t := term.Table{Indent: "  "}
+	t := term.Table{Indent: "  ", Right: []int{3, 4, 5, 6, 7}}
 	t.Row(v.headings("role", "type", "state", "restarts", "sent", "received", "waiting", "dropped", "")...)
 	for _, r := range v.s.Roles {
 		waiting := number(r.Inbox.Queued)

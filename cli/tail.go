@@ -65,11 +65,7 @@ func (a *app) tail(ctx context.Context, t target, filters []kozo.Filter, most in
 	if err != nil {
 		return err
 	}
-	ready := func() {
-		if !a.json && term.IsTerminal(a.stdout) {
-			a.say("messages at %s; Ctrl-C ends this", node.Node)
-		}
-	}
+	ready := func() { a.say("messages at %s; Ctrl-C ends this", node.Node) }
 	seen := 0
 	err = control.Tail(ctx, node.Path, filters, ready, func(m kozo.Message, missed uint64) error {
 		if err := a.show(m, missed); err != nil {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -125,6 +126,7 @@ func Clean(text string) string {
 // blanks apart.
 type Table struct {
 	Indent string
+	Right  []int // the columns, from 0, whose cells are at the right: numbers
 	rows   [][]string
 }
 
@@ -140,7 +142,7 @@ func (t *Table) WriteTo(w io.Writer) (int64, error) {
 				widths = append(widths, 0)
 			}
 			// The last cell of a row may be as long as it likes.
-			if i < len(row)-1 {
+			if i < len(row)-1 || slices.Contains(t.Right, i) {
 				widths[i] = max(widths[i], Width(cell))
 			}
 		}
@@ -149,10 +151,13 @@ func (t *Table) WriteTo(w io.Writer) (int64, error) {
 	for _, row := range t.rows {
 		line := t.Indent
 		for i, cell := range row {
-			line += cell
-			if i < len(row)-1 {
-				line += strings.Repeat(" ", max(0, widths[i]-Width(cell))+2)
+			gap := strings.Repeat(" ", max(0, widths[i]-Width(cell)))
+			if slices.Contains(t.Right, i) {
+				line += gap + cell
+			} else {
+				line += cell + gap
 			}
+			line += "  "
 		}
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}

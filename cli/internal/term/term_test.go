@@ -52,6 +52,19 @@ func TestTable(t *testing.T) {
 	}
 }
 
+func TestNumbersInATable(t *testing.T) {
+	table := Table{Right: []int{1, 2}}
+	table.Row("role", "sent", "lost")
+	table.Row("timer1", "12345", "0")
+	var b bytes.Buffer
+	if _, err := table.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	if want := "role     sent  lost\ntimer1  12345     0\n"; b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
 func TestColours(t *testing.T) {
 	if got := (Style{}).Bad("x"); got != "x" {
 		t.Errorf("without colours: %q", got)
