@@ -178,6 +178,7 @@ func TestHelloMemory(t *testing.T) {
 		"filters":      pack(t, 1, "p", boot, 0, boot, 0, map[string]any{}, filters),
 		"digest":       pack(t, 1, "p", boot, 0, boot, 0, sums, []any{}),
 		"huge filters": pack(t, 1, "p", boot, 0, boot, 0, map[string]any{}, msgp.Raw("\xdd\xff\xff\xff\xff")),
+		"cut filters":  pack(t, 1, "p", boot, 0, boot, 0, map[string]any{}, msgp.Raw("\xdc\x10\x00"+strings.Repeat("\xc0", MaxFilters))),
 		"cut digest":   pack(t, 1, "p", boot, 0, boot, 0, msgp.Raw("\xde\x4e\x20"+strings.Repeat("\xa0", 40000))),
 	} {
 		var before, after runtime.MemStats
