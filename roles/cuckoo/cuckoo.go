@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"kozo"
 )
@@ -18,6 +19,9 @@ const TypeName = "cuckoo"
 // stored at once if nothing was stored for this long, and otherwise when the
 // time is over or the role ends. A kill or a power cut loses no more than this.
 const saveEvery = 10 * time.Second
+
+// maxText is how much of what a tick says is printed and stored, in bytes.
+const maxText = 1000
 
 type options struct {
 	Timer string `option:"timer" default:"" doc:"name of the role to listen to; empty for all timers of the system"`
@@ -86,7 +90,7 @@ func (c *cuckoo) Run(ctx context.Context, env *kozo.Env) error {
 		failed, dirty = err != nil, err != nil
 	}
 	handle := func(m kozo.Message) {
-		last = memory{From: m.From.String(), At: time.Now(), Text: text(m.Body), Count: last.Count + 1}
+		last = memory{From: m.From.String(), At: time.Now(), Text: short(text(m.Body)), Count: last.Count + 1}
 		fmt.Fprintf(env.Out, "cuckoo! tick from %s at %s%s\n",
 			kozo.Printable(last.From), last.At.Format("15:04:05"), tail(last.Text))
 		dirty = true
@@ -99,15 +103,20 @@ func (c *cuckoo) Run(ctx context.Context, env *kozo.Env) error {
 	}
 	defer save()
 	for {
+		// Before anything else: an instance that has failed may have left some.
+		for ctx.Err() == nil {
+			m, ok := env.Inbox.TryReceive()
+			if !ok {
+				break
+			}
+			handle(m)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-due:
 			save()
 		case <-env.Inbox.Ready():
-			for m, ok := env.Inbox.TryReceive(); ok; m, ok = env.Inbox.TryReceive() {
-				handle(m)
-			}
 		}
 	}
 }
@@ -146,6 +155,18 @@ func text(body kozo.Body) string {
 		return ""
 	}
 	return body.Text()
+}
+
+// short cuts a text that is too long at the end of a character.
+func short(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	end := maxText
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
 }
 
 func tail(text string) string {

@@ -33,13 +33,14 @@ func TestPrintsTicks(t *testing.T) {
 			nil,
 			"a text",
 			map[string]any{"message": "two\nlines \x1b[31m"},
+			strings.Repeat("é", 1<<20),
 		} {
 			role.Deliver(event(t, "tick", "timer1", data))
 		}
 		synctest.Wait()
 		head := "cuckoo! tick from timer1@clock at " + at
 		want := head + "\n" + head + ": lunch\n" + head + `: {"a":1}` + "\n" + head + "\n" + head + ": a text\n" +
-			head + `: two\nlines \x1b[31m` + "\n"
+			head + `: two\nlines \x1b[31m` + "\n" + head + ": " + strings.Repeat("é", maxText/2) + "…\n"
 		if got := role.Out(); got != want {
 			t.Errorf("printed\n%s\nwant\n%s", got, want)
 		}

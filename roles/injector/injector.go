@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -148,6 +149,12 @@ func (i *injector) handle(ctx context.Context, env *kozo.Env, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	defer conn.Close()
+	defer func() {
+		// A panic here would take the node down, and not this role alone.
+		if p := recover(); p != nil {
+			env.Log.Error("a line has made the role panic", "err", p, "stack", string(debug.Stack()))
+		}
+	}()
 	r := bufio.NewReader(conn)
 	for {
 		line, err := readLine(r)
@@ -174,9 +181,7 @@ func (i *injector) handle(ctx context.Context, env *kozo.Env, conn net.Conn) {
 
 // inject sends the message of a line and returns what it was.
 func (i *injector) inject(env *kozo.Env, line []byte) (string, error) {
-	i.parsing.Lock()
-	m, err := parseLine(line)
-	i.parsing.Unlock()
+	m, err := i.parse(line)
 	if err == nil {
 		err = env.Send(m)
 	}
@@ -188,6 +193,12 @@ func (i *injector) inject(env *kozo.Env, line []byte) (string, error) {
 		done += " to " + kozo.Printable(m.Channel)
 	}
 	return done, nil
+}
+
+func (i *injector) parse(line []byte) (kozo.Message, error) {
+	i.parsing.Lock()
+	defer i.parsing.Unlock()
+	return parseLine(line)
 }
 
 // report sends a log message; one that cannot be sent has nobody to tell.

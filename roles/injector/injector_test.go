@@ -243,3 +243,34 @@ func TestBindsAndWarnings(t *testing.T) {
 		}
 	}
 }
+
+func TestPanicEndsTheConnectionOnly(t *testing.T) {
+	listener, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := kozotest.RunRole(t, fragile{served{kozotest.Make(t, Type(), nil).(*injector), listener}})
+	bad := dial(t, listener.Addr().String())
+	bad.write("('event', 'bomb')\n")
+	bad.expectEnd()
+	good := dial(t, listener.Addr().String())
+	good.write("('event', 'tick')\n")
+	good.expect("ok event tick")
+	if !strings.Contains(role.Log(), "boom") {
+		t.Errorf("log: %s", role.Log())
+	}
+}
+
+// fragile is the role in an Env that panics.
+type fragile struct{ served }
+
+func (f fragile) Run(ctx context.Context, env *kozo.Env) error {
+	explosive := *env
+	explosive.Send = func(m kozo.Message) error {
+		if m.Type == "bomb" {
+			panic("boom")
+		}
+		return env.Send(m)
+	}
+	return f.served.Run(ctx, &explosive)
+}

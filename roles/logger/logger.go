@@ -82,7 +82,14 @@ func (l *logger) Run(ctx context.Context, env *kozo.Env) error {
 	}, env.Log)
 	defer f.close()
 	f.reopen()
+	always := make(chan struct{})
+	close(always)
 	for {
+		// Before anything else: an instance that has failed may have left some.
+		ready := env.Inbox.Ready()
+		if l.takeSome(ctx, env, f) {
+			ready = always
+		}
 		select {
 		case <-ctx.Done():
 			for end := time.Now().Add(drainTime); time.Now().Before(end) && l.take(env, f); {
@@ -92,11 +99,20 @@ func (l *logger) Run(ctx context.Context, env *kozo.Env) error {
 			f.reopen()
 		case <-f.due:
 			f.flush()
-		case <-env.Inbox.Ready():
-			for ctx.Err() == nil && l.take(env, f) {
-			}
+		case <-ready:
 		}
 	}
+}
+
+// takeSome handles messages, and returns true if there may be more: a flood of
+// them must not keep the role from all else.
+func (l *logger) takeSome(ctx context.Context, env *kozo.Env, f *file) bool {
+	for range 256 {
+		if ctx.Err() != nil || !l.take(env, f) {
+			return false
+		}
+	}
+	return true
 }
 
 // take handles one message, and returns false if there is none.

@@ -1,6 +1,7 @@
 package logger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -267,4 +268,21 @@ func TestPrefix(t *testing.T) {
 			t.Errorf("%q: error %v", prefix, err)
 		}
 	}
+}
+
+// An instance that has failed may have been woken up for messages that it did
+// not take. Nobody is told of these again.
+func TestMessagesFromBeforeTheStart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kozo.log")
+	role := kozotest.RunRole(t, sleepy{kozotest.Make(t, Type(), kozo.Values{"file": kozo.Path(file), "timePrefix": ""}).(*logger)})
+	role.Deliver(say(kozo.Info, "x"))
+	role.Wait("the message", func() bool { return strings.Contains(role.Out(), "x") })
+}
+
+// sleepy is a role that begins when somebody has been woken up already.
+type sleepy struct{ *logger }
+
+func (s sleepy) Run(ctx context.Context, env *kozo.Env) error {
+	<-env.Inbox.Ready()
+	return s.logger.Run(ctx, env)
 }
