@@ -143,9 +143,8 @@ func (r *raw) Read(p []byte) (int, error) {
 
 func (r *raw) receive(p []byte) (int, error) {
 	r.limit.Lock()
-	idle := r.limit.idle
-	if idle > 0 {
-		r.SetReadDeadline(time.Now().Add(idle))
+	if r.limit.idle > 0 {
+		r.SetReadDeadline(time.Now().Add(r.limit.idle))
 	}
 	r.limit.Unlock()
 	n, err := r.Conn.Read(p)
@@ -158,6 +157,9 @@ func (r *raw) receive(p []byte) (int, error) {
 		err = io.ErrNoProgress
 	}
 	if !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.ErrClosedPipe) {
+		r.limit.Lock()
+		idle := r.limit.idle // the handshake may have ended meanwhile
+		r.limit.Unlock()
 		r.kill(r.explain(err, "nothing received for", idle))
 	}
 	r.opens.settle()
