@@ -225,7 +225,7 @@ func readHello(r *wire.Reader) (*wire.Hello, error) {
 func byeError(payload []byte) error {
 	reason, err := wire.ParseBye(payload)
 	if err != nil || reason == "" {
-		return errors.New("the peer said goodbye")
+		return errors.New("the peer hung up")
 	}
-	return fmt.Errorf("the peer said: %s", reason)
+	return fmt.Errorf("the peer hung up: %s", reason)
 }

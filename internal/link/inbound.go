@@ -301,7 +301,7 @@ func (r *receiver) answer(ctx context.Context, ended <-chan struct{}) error {
 		case <-ctx.Done():
 			r.in.leave(r) // what arrives after the last confirmation is not taken
 			buf = wire.AppendAck(buf[:0], wire.Ack{Seen: r.seen()})
-			_, _ = r.stream.Write(wire.AppendBye(buf, ErrStopped.Error()))
+			_, _ = r.stream.Write(wire.AppendBye(buf, byeStopping))
 			return ErrStopped
 		case <-r.wake:
 		case <-ack.C:

@@ -68,6 +68,9 @@ var (
 	errMoved    = errors.New("moved to a better connection")
 )
 
+// byeStopping is what the peer is told when this node stops.
+const byeStopping = "stopping"
+
 // Link is the standing relation to one peer.
 type Link struct {
 	cfg  Config

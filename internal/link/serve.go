@@ -117,7 +117,7 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 		case <-w.pongs.dead:
 			return nil, w.pongs.err
 		case <-ctx.Done():
-			_, _ = s.stream.Write(wire.AppendBye(nil, ErrStopped.Error()))
+			_, _ = s.stream.Write(wire.AppendBye(nil, byeStopping))
 			return nil, ErrStopped
 		}
 	}

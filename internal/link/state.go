@@ -1,6 +1,7 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,9 +40,11 @@ const (
 	stateOff       = "off"
 )
 
-// The first silence after a line about an attempt that failed, and by how much
-// the next one is longer: about ten lines for a peer that is away for a day.
+// A failed attempt is worth a line once the peer has been away for a moment:
+// nodes that start together miss each other at first. After it comes a silence,
+// and each one is longer: about ten lines for a peer that is away for a day.
 const (
+	grace         = 2 * time.Second
 	firstSilence  = time.Minute
 	silenceFactor = 4
 )
@@ -76,8 +79,7 @@ func (l *Link) setDialling() {
 	l.state.word, l.state.next = stateDialling, time.Time{}
 }
 
-// setWaiting notes that all attempts failed. It logs the first failure at once
-// and later ones ever more rarely.
+// setWaiting notes that all attempts failed, and logs it ever more rarely.
 func (l *Link) setWaiting(next time.Time, err error) {
 	l.mu.Lock()
 	s := &l.state
@@ -89,10 +91,10 @@ func (l *Link) setWaiting(next time.Time, err error) {
 		s.reason = err.Error()
 	}
 	now := time.Now()
-	say := err != nil && !now.Before(s.quietUntil)
+	say := err != nil && now.Sub(s.since) >= grace && !now.Before(s.quietUntil)
 	if say {
-		s.quietUntil = now.Add(s.quiet + firstSilence)
-		s.quiet = max(s.quiet, firstSilence) * silenceFactor
+		s.quiet = max(silenceFactor*s.quiet, firstSilence)
+		s.quietUntil = now.Add(s.quiet)
 	}
 	down := now.Sub(s.since).Round(time.Second)
 	l.mu.Unlock()
@@ -132,7 +134,9 @@ func (l *Link) setDown(reason error) {
 	st.transport, st.endpoint, st.rides = "", "", false
 	l.release()
 	l.mu.Unlock()
-	l.cfg.Log.Info("link down", "reason", reason)
+	if !errors.Is(reason, ErrStopped) { // a line for each peer says nothing then
+		l.cfg.Log.Info("link down", "reason", reason)
+	}
 }
 
 func (l *Link) setTiming(roundTrip, skew time.Duration) {

@@ -203,7 +203,7 @@ func TestTheAcceptingSideEnforcesThePolicyToo(t *testing.T) {
 			l := w.link("alice", "bob")
 			return l.State != "up" && len(l.Targets) == 1 && l.Targets[0].Error != ""
 		})
-		if l := w.link("alice", "bob"); l.Targets[0].Error != "the peer said: othersToSelfConnectPolicy of bob is never" {
+		if l := w.link("alice", "bob"); l.Targets[0].Error != "the peer hung up: othersToSelfConnectPolicy of bob is never" {
 			t.Errorf("%q", l.Targets[0].Error)
 		}
 	})
