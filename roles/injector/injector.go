@@ -136,7 +136,7 @@ func (i *injector) serve(ctx context.Context, env *kozo.Env, listener net.Listen
 				i.handle(ctx, env, conn)
 			})
 		default:
-			answer(conn, fmt.Errorf("there are %d connections already", maxConns), "")
+			_ = answer(conn, fmt.Errorf("there are %d connections already", maxConns), "")
 			conn.Close()
 		}
 	}
@@ -163,7 +163,7 @@ func (i *injector) handle(ctx context.Context, env *kozo.Env, conn net.Conn) {
 			return
 		}
 		if isHTTP(line) {
-			answer(conn, errors.New("this is no web server"), "")
+			_ = answer(conn, errors.New("this is no web server"), "")
 			return
 		}
 		var done string

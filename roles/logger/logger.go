@@ -122,7 +122,7 @@ func (l *logger) take(env *kozo.Env, f *file) bool {
 		return false
 	}
 	line := l.line(m)
-	env.Out.Write(line) // nothing can be done if there is nobody to read it
+	_, _ = env.Out.Write(line) // nothing can be done if there is nobody to read it
 	f.add(line)
 	return true
 }
