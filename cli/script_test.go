@@ -120,7 +120,7 @@ func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
 func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 	re, err := regexp.Compile(`(?ms)` + args[0])
 	ts.Check(err)
-	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		cmd := exec.Command(args[1], args[2:]...)
 		cmd.Dir, cmd.Env = ts.MkAbs("."), environment(ts)
 		output, _ := cmd.CombinedOutput()

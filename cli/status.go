@@ -300,7 +300,7 @@ func (v *view) strangers() {
 	for _, s := range v.s.Strangers {
 		name := "a node"
 		if s.Name != "" {
-			name = fmt.Sprintf("%q", term.Clean(s.Name))
+			name = `"` + term.Clean(s.Name) + `"`
 		}
 		v.line("  %s at %s, %s, last %s ago: %s", name, term.Clean(s.Address), times(s.Count), v.ago(s.Last), term.Clean(s.Reason))
 		v.paste(s)

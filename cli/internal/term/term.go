@@ -187,7 +187,7 @@ func Wrap(text string, width int) []string {
 	return lines
 }
 
-// Span writes a length of time with the precision that people want: "12 ms",
+// Span writes a length of time with the precision that people want: "1.2 ms",
 // "3.2 s", "5 min", "2 h 10 min", "3 days".
 func Span(d time.Duration) string {
 	sign := ""
@@ -199,7 +199,7 @@ func Span(d time.Duration) string {
 
 func span(d time.Duration) string {
 	switch {
-	case d < time.Millisecond:
+	case d < 9950*time.Microsecond:
 		return fmt.Sprintf("%.1f ms", d.Seconds()*1e3)
 	case d < time.Second:
 		return fmt.Sprintf("%.0f ms", d.Seconds()*1e3)

@@ -15,6 +15,8 @@ func TestSpan(t *testing.T) {
 	}{
 		{0, "0.0 ms"},
 		{340 * time.Microsecond, "0.3 ms"},
+		{1290 * time.Microsecond, "1.3 ms"},
+		{9960 * time.Microsecond, "10 ms"},
 		{12 * time.Millisecond, "12 ms"},
 		{-12 * time.Millisecond, "-12 ms"},
 		{time.Second, "1 s"},
