@@ -19,7 +19,7 @@ func (b Boot) IsZero() bool { return b == Boot{} }
 // Hello is the first frame of a stream, in both directions; the side that
 // opened the stream, the opener, sends it first.
 type Hello struct {
-	Version uint64 // the highest version of the protocol that the sender speaks
+	Version uint64 // of the protocol that the sender speaks
 	Program string // "kozo 0.1.0", for people; at most MaxProgram bytes
 	Boot    Boot   // of the sender
 

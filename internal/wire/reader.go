@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"io"
+	"math"
 )
 
 // Sizes of a reader's buffer.
@@ -11,6 +12,8 @@ const (
 	busyBuffer = 64 << 10 // while much comes
 	quietReads = 8        // this many small reads in a row make the buffer small again
 	maxEmpty   = 100      // this many reads of nothing in a row are an error
+
+	mostFrame = math.MaxInt32 - 64 // so that sizes fit into an int everywhere
 )
 
 // TooLarge reports a frame that was skipped because of its size.
@@ -33,9 +36,10 @@ type Reader struct {
 }
 
 // NewReader returns a reader of frames with at most maxFrame bytes after their
-// length, of which 1 GiB is the most. It reads nothing yet.
+// length; a larger maxFrame than about 2 GiB is taken for that. It reads nothing
+// yet.
 func NewReader(src io.Reader, maxFrame int) *Reader {
-	return &Reader{src: src, maxFrame: uint64(min(max(maxFrame, 1), 1<<30))}
+	return &Reader{src: src, maxFrame: uint64(min(max(maxFrame, 1), mostFrame))}
 }
 
 // Next returns the next frame; the payload is valid until the next call. A frame
