@@ -497,3 +497,36 @@ func TestDirsFrom(t *testing.T) {
 		t.Errorf("got %v", dirs)
 	}
 }
+
+// Whatever a client sends, the server answers or hangs up, and forgets it.
+func FuzzClient(f *testing.F) {
+	f.Add([]byte(`{"do":"status"}` + "\n"))
+	f.Add([]byte(`{"do":"send","message":{"kind":"event","type":"x","data":[1,{"a":null}]}}` + "\n{}\n"))
+	f.Add([]byte(`{"do":"tail","filters":[{"kind":"log","role":"a"}]}` + "\n"))
+	f.Add([]byte("\n\xff\x00{\n"))
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		server, client := net.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			serveClient(ctx, server, newFakeNode())
+		}()
+		read := make(chan struct{})
+		go func() {
+			defer close(read)
+			lines := bufio.NewScanner(client)
+			lines.Buffer(nil, 16<<20)
+			for lines.Scan() {
+				if !json.Valid(lines.Bytes()) {
+					t.Errorf("the answer is %q", lines.Bytes())
+				}
+			}
+		}()
+		_, _ = client.Write(sent) // fails when the server has hung up
+		_ = client.Close()
+		<-done
+		<-read
+	})
+}
