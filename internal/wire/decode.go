@@ -58,7 +58,15 @@ func (d *decoder) number(width uint64) uint64 {
 }
 
 // lead reads the first byte of a value.
-func (d *decoder) lead() byte { return byte(d.number(1)) }
+func (d *decoder) lead() byte {
+	if len(d.b) == 0 {
+		d.fail(ErrShort)
+		return 0
+	}
+	c := d.b[0]
+	d.b = d.b[1:]
+	return c
+}
 
 // uint reads an integer that is not negative, in any of its encodings.
 func (d *decoder) uint() uint64 {
