@@ -40,6 +40,7 @@ func Env(node kozo.NodeName, r *resolve.Resolver, log *slog.Logger) *kozo.Transp
 
 func listen(ctx context.Context, network, address string, backlog int) (net.Listener, error) {
 	c := net.ListenConfig{KeepAliveConfig: keepAlive(), Control: configure}
+	c.SetMultipathTCP(false) // what is accepted would not have the limits of its listener
 	l, err := c.Listen(ctx, network, address)
 	if err != nil || backlog <= 0 {
 		return l, err
