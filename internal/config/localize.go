@@ -227,7 +227,10 @@ func (f files) move(path, owner string) string {
 		name = owner
 	}
 	for n, base := 1, name; f.taken[name]; n++ {
-		name = fmt.Sprintf("%s%d-%s", owner, n, base)
+		name = owner + "-" + base
+		if n > 1 {
+			name = fmt.Sprintf("%s%d-%s", owner, n, base)
+		}
 	}
 	f.taken[name] = true
 	return filepath.Join(f.dir, name)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -31,32 +32,58 @@ func (s *source) problem(pos tree.Pos, path, hint, message string) Problem {
 	return p
 }
 
-// within narrows the place of a value down to the word of it that a message
-// quotes: one address in a list of them.
+// within narrows the place of a value down to the word of it that a message is
+// about: one address in a list of them.
 func (s *source) within(n *tree.Node, message string) tree.Pos {
-	_, rest, _ := strings.Cut(message, `"`)
-	word, _, closed := strings.Cut(rest, `"`)
-	if !closed || word == "" {
+	word := mentioned(n, message)
+	if word == "" {
 		return n.Pos
 	}
 	if n.Kind == tree.List {
-		for _, item := range n.Items {
-			if item.Kind == tree.Scalar && strings.Contains(item.Text, word) {
-				return s.within(item, message)
-			}
-		}
-		return n.Pos
+		i := slices.IndexFunc(n.Items, func(item *tree.Node) bool { return strings.Contains(item.Text, word) })
+		return n.Items[i].Pos
 	}
-	if n.Pos.Line > len(s.lines) || !strings.Contains(n.Text, word) {
+	if n.Pos.Line > len(s.lines) {
 		return n.Pos
 	}
 	runes := []rune(s.lines[n.Pos.Line-1])
 	from := min(len(runes), n.Pos.Column-1)
 	before, _, found := strings.Cut(string(runes[from:]), word)
-	if !found {
+	if !found { // it is in a later line of the value
 		return n.Pos
 	}
 	return tree.Pos{Line: n.Pos.Line, Column: from + utf8.RuneCountInString(before) + 1}
+}
+
+// maxSearched is the longest value, in bytes or entries, in which a word is
+// looked for. A longer one is made to keep the reader busy.
+const maxSearched = 4096
+
+// mentioned returns the part of a value that a message quotes, or the first word
+// of a list that it has in it; nothing if there is none.
+func mentioned(n *tree.Node, message string) string {
+	if len(n.Text) > maxSearched || len(n.Items) > maxSearched {
+		return ""
+	}
+	words := strings.Split(n.Text, ",")
+	if n.Kind == tree.List {
+		words = nil
+		for _, item := range n.Items {
+			words = append(words, item.Text)
+		}
+	}
+	_, rest, _ := strings.Cut(message, `"`)
+	if word, _, closed := strings.Cut(rest, `"`); closed && word != "" {
+		if slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, word) }) {
+			return word
+		}
+	}
+	for _, w := range words {
+		if w = strings.TrimSpace(w); len(words) > 1 && w != "" && strings.Contains(message, w) {
+			return w
+		}
+	}
+	return ""
 }
 
 // pathOf says what people call the block under some keys.

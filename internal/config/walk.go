@@ -65,6 +65,9 @@ func settings(values kozo.Values) system.Settings {
 	return s
 }
 
+// maxAlgorithms is how many ciphers or MACs a list can have; there are fewer.
+const maxAlgorithms = 100
+
 // algorithms checks the names of ciphers and MACs, and replaces them by their
 // full names.
 func (c *checker) algorithms(b *block, values kozo.Values) {
@@ -73,6 +76,10 @@ func (c *checker) algorithms(b *block, values kozo.Values) {
 		list, _ := values[option].(kozo.List)
 		if given && len(list) == 0 && !c.wrong[at] {
 			c.fail(at.Pos, b.path, "remove the line to have the default", "%s: there is no name in the list", option)
+		}
+		if len(list) > maxAlgorithms {
+			c.fail(at.Pos, b.path, "", "%s: there are %d names in the list; at most %d are possible", option, len(list), maxAlgorithms)
+			list = list[:0]
 		}
 		var full kozo.List
 		for _, name := range list {
