@@ -134,6 +134,16 @@ func (q *Inbox[T]) Take(ctx context.Context) (T, error) {
 // Ready, or all use Take.
 func (q *Inbox[T]) Ready() <-chan struct{} { return q.ready }
 
+// Wake makes Ready say again that there is something, if there is: the one who
+// took the token may be gone.
+func (q *Inbox[T]) Wake() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.counts.Queued > 0 {
+		q.signal()
+	}
+}
+
 // Close ends the inbox: what is in it, and what is put in later, counts as left.
 // It can be called again.
 func (q *Inbox[T]) Close() {

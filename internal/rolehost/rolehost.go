@@ -102,6 +102,7 @@ func (h *Host) runOnce(ctx context.Context) error {
 			return err
 		}
 	}
+	h.inbox.Wake() // an instance that failed may have taken the token
 	return role.Run(ctx, &kozo.Env{
 		Self: h.cfg.Ref, Inbox: inbox{h.inbox}, Send: h.sender.Send, SetInterest: h.cfg.SetInterest,
 		Storage: h.cfg.Storage, Out: h.cfg.Out, Log: h.cfg.Log, Reopen: h.reopen,

@@ -1,0 +1,488 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"kozo"
+	"kozo/internal/memnet"
+	"kozo/internal/status"
+	"kozo/internal/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeConn is a connection of one stream, whose other end a test holds.
+type fakeConn struct{ stream net.Conn }
+
+func (c *fakeConn) Open(context.Context) (io.ReadWriteCloser, error) { return c.stream, nil }
+func (c *fakeConn) Close(error)                                      { _ = c.stream.Close() }
+
+// far is the other end of a stream: a test that speaks the protocol by hand.
+type far struct {
+	t      *testing.T
+	conn   net.Conn
+	reader *wire.Reader
+}
+
+func newFar(t *testing.T, conn net.Conn) *far {
+	return &far{t, conn, wire.NewReader(conn, 1<<20)}
+}
+
+func (f *far) write(frames ...[]byte) {
+	f.t.Helper()
+	if _, err := f.conn.Write(slices.Concat(frames...)); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// read returns the next frame that is not of a type to pass over.
+func (f *far) read(pass ...wire.Type) (wire.Type, []byte) {
+	f.t.Helper()
+	for {
+		typ, payload, err := f.reader.Next()
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if !slices.Contains(pass, typ) {
+			return typ, payload
+		}
+	}
+}
+
+func (f *far) want(typ wire.Type, pass ...wire.Type) []byte {
+	f.t.Helper()
+	got, payload := f.read(pass...)
+	if got != typ {
+		f.t.Fatalf("got %v, want %v", got, typ)
+	}
+	return payload
+}
+
+func (f *far) hello() wire.Hello {
+	f.t.Helper()
+	h, err := wire.ParseHello(f.want(wire.TypeHello))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return h
+}
+
+func message(typ string) []byte {
+	return wire.AppendMessage(nil, &kozo.Message{Kind: kozo.Event, Type: typ, From: kozo.RoleRef{Role: "timer1"}, Time: time.Now()})
+}
+
+// grease are frames that no version assigns, which everybody must skip.
+var grease = wire.AppendFrame(wire.AppendFrame(nil, wire.FirstUnassigned, []byte("hop")), 0xff, nil)
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// dialled runs a link whose every dial hands the other end to the test.
+func dialled(t *testing.T, change func(*Config)) (*Link, <-chan *far) {
+	fars := make(chan *far)
+	cfg := Config{
+		Peer: "b", Heartbeat: 10 * time.Second, Retry: time.Minute,
+		QueueLength: 10, QueueSize: 1 << 16, QueueAge: time.Minute,
+		Boot: wire.Boot{1}, Program: "kozo test", MaxFrame: 1 << 20,
+		Ride:       func() Conn { return nil },
+		OnInterest: func([]kozo.Filter) {}, OnHello: func(*wire.Hello) {}, Log: quiet(),
+	}
+	cfg.Targets = []Target{{
+		Transport: "tcp", Endpoint: "b:1", Timeout: 10 * time.Second,
+		Dial: func(ctx context.Context) (Conn, error) {
+			near, other := memnet.Pipe()
+			select {
+			case fars <- newFar(t, other):
+				return &fakeConn{near}, nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		},
+	}}
+	if change != nil {
+		change(&cfg)
+	}
+	l := New(cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = l.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	return l, fars
+}
+
+func snapshot(l *Link) status.Link {
+	var s status.Link
+	l.Fill(&s)
+	return s
+}
+
+func TestLinkSkipsWhatItDoesNotKnow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, fars := dialled(t, nil)
+		f := <-fars
+		f.hello()
+		f.write(grease, wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{2}}), grease)
+		l.Offer(message("x"), time.Now())
+		f.want(wire.TypeMessage, wire.TypePing)
+		f.write(grease, wire.AppendAck(nil, wire.Ack{Seen: 1}), grease)
+		synctest.Wait()
+		if s := snapshot(l); s.State != stateUp || s.Out.Delivered != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestPeerCannotConfirmWhatWasNeverSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, fars := dialled(t, nil)
+		f := <-fars
+		f.hello()
+		f.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{2}, KnownBoot: wire.Boot{1}, Seen: 1 << 60}))
+		l.Offer(message("x"), time.Now())
+		f.want(wire.TypeMessage, wire.TypePing)
+		f.write(wire.AppendAck(nil, wire.Ack{Seen: 1 << 62}))
+		synctest.Wait()
+		if s := snapshot(l); s.Out.Sent != 1 || s.Out.Delivered != 1 || !s.Out.Balanced() {
+			t.Errorf("%+v", s.Out)
+		}
+	})
+}
+
+func TestClockThatIsFiftyYearsOffBreaksNoLink(t *testing.T) {
+	for _, years := range []int{-50, 50} {
+		t.Run(fmt.Sprint(years), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, fars := dialled(t, nil)
+				f := <-fars
+				f.hello()
+				f.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{2}}))
+				off := time.Duration(years) * 365 * 24 * time.Hour
+				for range 5 { // the clock of the peer jumps between two pings
+					p, err := wire.ParsePing(f.want(wire.TypePing))
+					if err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(100 * time.Millisecond)
+					f.write(wire.AppendPong(nil, wire.Pong{ID: p.ID, Wall: time.Now().Add(off).UnixNano()}))
+					synctest.Wait()
+					s := snapshot(l)
+					if s.State != stateUp || s.RoundTrip != 0.1 || s.Skew < off.Seconds()-1 || s.Skew > off.Seconds()+1 {
+						t.Fatalf("%+v", s)
+					}
+					off = -off
+				}
+			})
+		})
+	}
+}
+
+func TestLateAnswerIsNotTakenForThatToALaterPing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, fars := dialled(t, nil)
+		f := <-fars
+		f.hello()
+		f.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{2}}))
+		first, _ := wire.ParsePing(f.want(wire.TypePing))
+		f.want(wire.TypePing)
+		f.write(wire.AppendPong(nil, wire.Pong{ID: first.ID, Wall: time.Now().UnixNano()}))
+		synctest.Wait()
+		if s := snapshot(l); s.RoundTrip != 0 {
+			t.Errorf("round trip of %v s", s.RoundTrip)
+		}
+	})
+}
+
+func TestPingsComeAtEveryHeartbeatWhateverIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, fars := dialled(t, nil)
+		f := <-fars
+		f.hello()
+		f.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{2}}))
+		stop := make(chan struct{})
+		var sending sync.WaitGroup
+		sending.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(10 * time.Millisecond):
+					l.Offer(message("x"), time.Now())
+				}
+			}
+		})
+		var last time.Time
+		for range 10 {
+			f.want(wire.TypePing, wire.TypeMessage)
+			if now := time.Now(); !last.IsZero() && now.Sub(last) > 10*time.Second+20*time.Millisecond {
+				t.Errorf("%v between two pings", now.Sub(last))
+			}
+			last = time.Now()
+		}
+		close(stop)
+		sending.Wait()
+	})
+}
+
+func TestTheReasonOfARefusalIsKept(t *testing.T) {
+	for name, answer := range map[string]struct {
+		frame []byte
+		want  string
+	}{
+		"bye":     {wire.AppendBye(nil, "no room at the inn"), "the peer hung up: no room at the inn"},
+		"version": {wire.AppendHello(nil, &wire.Hello{Version: 99, Boot: wire.Boot{2}}), "version 99 of the protocol"},
+		"garbage": {wire.AppendFrame(nil, wire.TypeHello, []byte("nonsense")), "hello"},
+		"early":   {message("x"), "before its hello"},
+		"silence": {nil, "did not say hello in time"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, fars := dialled(t, nil)
+				f := <-fars
+				f.hello()
+				f.write(answer.frame)
+				if answer.frame == nil {
+					time.Sleep(helloTimeout)
+				}
+				synctest.Wait()
+				s := snapshot(l)
+				if s.State == stateUp || !strings.Contains(s.Targets[0].Error, answer.want) {
+					t.Errorf("%s, %q", s.State, s.Targets[0].Error)
+				}
+			})
+		})
+	}
+}
+
+func TestBackoffGrowsToItsCeilingAndNeverEnds(t *testing.T) {
+	b := newBackoff(time.Minute)
+	if p := b.pause(); p > firstPause {
+		t.Errorf("the first pause is %v", p)
+	}
+	for range 100 {
+		if p := b.pause(); p > time.Minute {
+			t.Fatalf("a pause of %v", p)
+		}
+	}
+	if p := b.pause(); p < 30*time.Second {
+		t.Errorf("the last pause is only %v", p)
+	}
+	b.reset()
+	if p := b.pause(); p > firstPause {
+		t.Errorf("the first pause after a reset is %v", p)
+	}
+}
+
+func TestFailedDialsBackOffAndAKickEndsThePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var dials []time.Time
+		l, _ := dialled(t, func(cfg *Config) {
+			cfg.Targets[0].Dial = func(context.Context) (Conn, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				dials = append(dials, time.Now())
+				return nil, errors.New("nobody there")
+			}
+		})
+		count := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(dials)
+		}
+		time.Sleep(time.Hour)
+		n := count()
+		if n < 60 || n > 130 {
+			t.Errorf("%d dials in an hour", n)
+		}
+		s := snapshot(l)
+		if s.NextAttempt == nil || s.NextAttempt.Before(time.Now()) || s.Targets[0].Error != "nobody there" || s.Targets[0].Tried == nil {
+			t.Errorf("%+v", s)
+		}
+		l.Kick()
+		synctest.Wait()
+		if count() != n+1 {
+			t.Error("a kick did not make it dial")
+		}
+	})
+}
+
+// served runs the receiving half on a stream whose other end the test holds.
+func served(t *testing.T, in *Inbound) (*far, <-chan error) {
+	near, other := memnet.Pipe()
+	done := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { done <- in.Serve(ctx, near, &fakeConn{near}, false) }()
+	t.Cleanup(func() {
+		cancel()
+		in.Wait()
+	})
+	return newFar(t, other), done
+}
+
+type mailbox struct {
+	mu  sync.Mutex
+	got []kozo.Message
+}
+
+func newInbound(box *mailbox) *Inbound {
+	return NewInbound(InboundConfig{
+		Peer: "a", Heartbeat: 10 * time.Second, Boot: wire.Boot{9}, MaxFrame: 4 << 10,
+		Interest: func() []kozo.Filter { return []kozo.Filter{{Kind: kozo.Event}} },
+		Deliver: func(m *kozo.Message) bool {
+			box.mu.Lock()
+			defer box.mu.Unlock()
+			box.got = append(box.got, *m)
+			return m.Type != "unwanted"
+		},
+		OnHello: func(*wire.Hello) {}, Log: quiet(),
+	})
+}
+
+func inboundStatus(in *Inbound) status.Inbound {
+	var s status.Inbound
+	in.Fill(&s)
+	return s
+}
+
+func TestReceiverCountsEveryFate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var box mailbox
+		in := newInbound(&box)
+		f, _ := served(t, in)
+		f.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{1}, Sent: 100}))
+		if h := f.hello(); h.KnownBoot != (wire.Boot{}) || h.Seen != 0 || len(h.Interest) != 1 {
+			t.Errorf("%+v", h)
+		}
+		large := kozo.Message{Kind: kozo.Event, Type: "large", Time: time.Now()}
+		large.Body, _ = kozo.Pack(make([]byte, 8<<10))
+		f.write(
+			message("fine"), grease, message("unwanted"),
+			wire.AppendFrame(nil, wire.TypeMessage, []byte("nonsense")),
+			wire.AppendMessage(nil, &large), message("last"),
+		)
+		begun := time.Now()
+		a, err := wire.ParseAck(f.want(wire.TypeAck))
+		if err != nil || a.Seen != 105 || time.Since(begun) > ackDelay {
+			t.Errorf("%+v, %v, after %v", a, err, time.Since(begun))
+		}
+		s := inboundStatus(in)
+		if s.Accepted != 2 || s.Dropped["refused"] != 1 || s.Dropped["undecodable"] != 1 || s.Dropped["oversize"] != 1 || !s.Balanced() {
+			t.Errorf("%+v", s)
+		}
+		if from := box.got[0].From; from != (kozo.RoleRef{Node: "a", Role: "timer1"}) {
+			t.Errorf("from %v", from)
+		}
+	})
+}
+
+func TestMessageFromFiftyYearsAgoIsAMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var box mailbox
+		in := newInbound(&box)
+		f, _ := served(t, in)
+		f.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{1}}))
+		f.hello()
+		for _, at := range []time.Time{time.Unix(0, 0), time.Now().AddDate(50, 0, 0)} {
+			f.write(wire.AppendMessage(nil, &kozo.Message{Kind: kozo.Event, Type: "x", From: kozo.RoleRef{Role: "r"}, Time: at}))
+		}
+		f.want(wire.TypeAck)
+		if len(box.got) != 2 || !box.got[0].Time.Equal(time.Unix(0, 0)) {
+			t.Errorf("%+v", box.got)
+		}
+	})
+}
+
+func TestOldStreamDeliversNothingAfterANewHello(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var box mailbox
+		in := newInbound(&box)
+		hello := wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{1}})
+		old, oldDone := served(t, in)
+		old.write(hello)
+		old.hello()
+		old.write(message("one"), message("two"))
+		old.want(wire.TypeAck)
+
+		next, _ := served(t, in)
+		next.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{1}, Sent: 5}))
+		if h := next.hello(); h.KnownBoot != (wire.Boot{1}) || h.Seen != 2 {
+			t.Errorf("%+v", h)
+		}
+		_, _ = old.conn.Write(message("three")) // it was on its way
+		synctest.Wait()
+		if err := <-oldDone; err == nil {
+			t.Error("the old stream is still served")
+		}
+		next.write(message("six"))
+		a, _ := wire.ParseAck(next.want(wire.TypeAck))
+		if a.Seen != 6 || len(box.got) != 3 || box.got[2].Type != "six" {
+			t.Errorf("seen %d, got %d messages", a.Seen, len(box.got))
+		}
+
+		// After a restart the peer counts from one again.
+		last, _ := served(t, in)
+		last.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{2}}))
+		if h := last.hello(); h.KnownBoot != (wire.Boot{1}) || h.Seen != 6 {
+			t.Errorf("%+v", h)
+		}
+		last.write(message("new"))
+		if a, _ := wire.ParseAck(last.want(wire.TypeAck)); a.Seen != 1 {
+			t.Errorf("%+v", a)
+		}
+	})
+}
+
+func TestReceiverGivesASignOfLifeWithoutPings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := newInbound(&mailbox{})
+		f, _ := served(t, in)
+		f.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{1}}))
+		f.hello()
+		begun := time.Now()
+		f.want(wire.TypeAck)
+		if took := time.Since(begun); took > 15*time.Second {
+			t.Errorf("the first sign of life came after %v", took)
+		}
+	})
+}
+
+func TestInterestThatChangesIsToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := newInbound(&mailbox{})
+		f, _ := served(t, in)
+		f.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{1}}))
+		f.hello()
+		begun := time.Now()
+		in.Refresh()
+		filters, err := wire.ParseInterest(f.want(wire.TypeInterest))
+		if err != nil || len(filters) != 1 || time.Since(begun) > 0 {
+			t.Errorf("%v, %v, after %v", filters, err, time.Since(begun))
+		}
+	})
+}
+
+func TestStreamWithoutAHelloIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := newInbound(&mailbox{})
+		_, done := served(t, in)
+		begun := time.Now()
+		if err := <-done; !errors.Is(err, errNoHello) || time.Since(begun) > helloTimeout {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+	})
+}
