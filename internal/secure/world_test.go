@@ -38,23 +38,7 @@ func inMemory(t *testing.T, test func(*testing.T, network)) {
 	})
 }
 
-func sockets(t *testing.T) (net.Conn, net.Conn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	a, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a, b
-}
+func sockets(t *testing.T) (net.Conn, net.Conn) { return socketPair(t) }
 
 func testKey(t testing.TB, name string) *Key {
 	t.Helper()
