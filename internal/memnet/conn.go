@@ -69,7 +69,6 @@ type flow struct {
 	transit []piece      // oldest first
 	size    int          // bytes in arrived and transit
 	free    time.Time    // when the line has sent all of transit
-	last    time.Time    // when the last byte of transit will arrive
 
 	endErr  error // how the stream ends, once the sender has ended it
 	endDue  time.Time

@@ -96,6 +96,48 @@ func TestCloseIsThatOfTCP(t *testing.T) {
 	})
 }
 
+// What a peer that has closed is sent makes its host answer with a reset, if
+// both ways are open, and only then.
+func TestCloseAndWhatIsOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pipe()
+		a.Shape(Conditions{Latency: time.Second})
+		write(t, a, "arrives after the end")
+		b.Close()
+		readError(t, a, syscall.ECONNRESET)
+		a.Close()
+
+		for _, stop := range []func(a, b *Conn){
+			func(a, b *Conn) { a.Freeze(true) },
+			func(a, b *Conn) { b.Freeze(true) },
+			func(a, b *Conn) { b.BlackHole() },
+		} {
+			a, b = pipe()
+			stop(a, b)
+			b.Close()
+			write(t, a, "nobody says that this is in vain")
+			a.Close()
+		}
+	})
+}
+
+// Bytes keep their order when the line gets faster.
+func TestNoOvertaking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pipe()
+		a.Shape(Conditions{Latency: time.Second, Bandwidth: 1000})
+		write(t, a, "slow ")
+		a.Shape(Conditions{})
+		write(t, a, "fast")
+		a.Close()
+		got, err := io.ReadAll(b)
+		if string(got) != "slow fast" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		b.Close()
+	})
+}
+
 func TestCloseWakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := pipe()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// settle lets everything arrive that is due, and returns when the next thing
+// settle lets everything arrive, in order, that is due, and returns when the next thing
 // will be, if anything.
 func (f *flow) settle(now time.Time) (next time.Time) {
 	if f.Frozen || f.dead {
@@ -46,10 +46,7 @@ func (f *flow) due(size int, now time.Time) time.Time {
 	if f.Bandwidth > 0 {
 		f.free = f.free.Add(time.Duration(size) * time.Second / time.Duration(f.Bandwidth))
 	}
-	if due := f.free.Add(f.Latency); due.After(f.last) {
-		f.last = due
-	}
-	return f.last
+	return f.free.Add(f.Latency)
 }
 
 // finish ends the stream, if it has not ended.

@@ -185,6 +185,15 @@ func TestPartition(t *testing.T) {
 		if d := time.Since(start); d != time.Minute {
 			t.Errorf("the dial took %v", d)
 		}
+		for _, p := range []path{{a, b}, {b, a}} { // one direction is enough
+			n.Shape(p.from, p.to, Conditions{Frozen: true})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if _, err := a.Dial(ctx, "10.9.9.9:1"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("dialling while one direction is frozen returned %v", err)
+			}
+			n.Shape(p.from, p.to, Conditions{})
+		}
 		x.SetReadDeadline(time.Time{})
 		read(t, x, "fro")
 		read(t, y, "to")
