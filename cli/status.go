@@ -182,7 +182,10 @@ func trips(l status.Link) (trip, skew string) {
 func (v *view) aboutLink(l status.Link) {
 	var about []string
 	if l.State != "up" {
-		if l.Reason != "" {
+		// The last error of a target stands beside the target.
+		if l.Reason != "" && !slices.ContainsFunc(l.Targets, func(t status.Target) bool {
+			return t.Error != "" && strings.Contains(l.Reason, t.Error)
+		}) {
 			about = append(about, "down: "+term.Clean(l.Reason))
 		}
 		if l.NextAttempt != nil {
@@ -210,16 +213,28 @@ func (v *view) aboutLink(l status.Link) {
 	if l.State == "up" || l.State == "off" {
 		return
 	}
+	v.targets(l.Targets)
+}
+
+// targets shows how the last attempt at each target went.
+func (v *view) targets(targets []status.Target) {
 	t := term.Table{Indent: "    "}
-	for _, target := range l.Targets {
-		tried, result := "not tried yet", ""
+	wide := 0
+	for _, target := range targets {
+		wide = max(wide, term.Width(target.Transport+" "+term.Clean(target.Endpoint)))
+	}
+	for _, target := range targets {
+		tried, result := "not tried yet", []string{""}
 		if target.Tried != nil {
-			tried, result = "tried "+v.ago(*target.Tried)+" ago", "worked"
+			tried, result = "tried "+v.ago(*target.Tried)+" ago", []string{"worked"}
 			if target.Error != "" {
-				result = term.Clean(target.Error)
+				result = term.Wrap(term.Clean(target.Error), max(30, 100-4-wide-2-18-2))
 			}
 		}
-		t.Row(target.Transport+" "+term.Clean(target.Endpoint), tried, result)
+		t.Row(target.Transport+" "+term.Clean(target.Endpoint), tried, result[0])
+		for _, more := range result[1:] {
+			t.Row("", "", more)
+		}
 	}
 	v.table(&t)
 }

@@ -61,7 +61,7 @@ func troubled() status.Node {
 				Peer: "attic", Policy: "constant", State: "waiting", Since: ago(25 * time.Minute),
 				Reason: "nothing received for 25 s", NextAttempt: &next, Connects: 7,
 				Targets: []status.Target{
-					{Transport: "tcp", Endpoint: "attic.local:9001", Tried: ago(40 * time.Second), Error: "attic.local: no such host"},
+					{Transport: "tcp", Endpoint: "attic.local:9001", Tried: ago(40 * time.Second), Error: "cannot resolve attic.local: no machine of the local network answers to this name, nor does a name server"},
 					{Transport: "tcp", Endpoint: "10.0.0.7:9001", Tried: ago(30 * time.Second), Error: "no answer \x1b[31mwithin 10 s"},
 					{Transport: "onion", Endpoint: "abcdefghijklmnopqrstuvwxyz.onion:9001"},
 				},

@@ -166,7 +166,7 @@ func (t *Table) WriteTo(w io.Writer) (int64, error) {
 }
 
 // Wrap breaks text at blanks into lines of at most width columns, where words
-// allow it.
+// allow it. There is always at least one line.
 func Wrap(text string, width int) []string {
 	var lines []string
 	line := ""
@@ -181,7 +181,7 @@ func Wrap(text string, width int) []string {
 			line += " " + word
 		}
 	}
-	if line != "" {
+	if line != "" || len(lines) == 0 {
 		lines = append(lines, line)
 	}
 	return lines

@@ -105,6 +105,9 @@ func TestClean(t *testing.T) {
 }
 
 func TestWrap(t *testing.T) {
+	if got := Wrap(" \n", 10); len(got) != 1 || got[0] != "" {
+		t.Errorf("blanks are wrapped to %q", got)
+	}
 	got := strings.Join(Wrap("one two three anextremelylongword four", 10), "|")
 	if want := "one two|three|anextremelylongword|four"; got != want {
 		t.Errorf("got %q, want %q", got, want)
