@@ -10,7 +10,7 @@ STRIP  = -trimpath -ldflags='-s -w'
 # What a release is built for, as GOOS/GOARCH or GOOS/arm/GOARM.
 PLATFORMS = linux/arm/6 linux/arm/7 linux/arm64 darwin/arm64 windows/amd64
 
-.PHONY: build test test-tools check fmt vet static vuln platforms bench clean
+.PHONY: build test test-tools check fmt vet static vuln generated narrow platforms bench clean
 
 build:
 	@CGO_ENABLED=0 $(GO) build $(STRIP) -o bin/ ./cmd/kozo
@@ -25,7 +25,7 @@ test: test-tools
 test-tools:
 	@tools/test-tools.sh openssh-client:ssh-keygen iproute2:ip
 
-check: fmt vet static vuln platforms
+check: fmt vet static vuln generated narrow platforms
 
 fmt:
 	@echo "gofmt"
@@ -42,6 +42,20 @@ static:
 vuln:
 	@echo "govulncheck"
 	@tools/vulncheck.sh $(TOOL) govulncheck ./...
+
+generated:
+	@echo "generated files"
+	@$(GO) test -run '^TestDoc$$' ./internal/config
+
+# Most nodes have 32 bits; these processors run such programs too.
+NARROW = . ./internal/config/... ./internal/link ./internal/memnet ./internal/queue ./internal/router \
+	./internal/secure ./internal/storage ./internal/system ./internal/wire ./roles/... ./transports/...
+
+narrow:
+ifeq ($(shell $(GO) env GOHOSTARCH),amd64)
+	@echo "tests with 32 bits"
+	@CGO_ENABLED=0 GOARCH=386 $(GO) test -timeout 5m $(NARROW)
+endif
 
 platforms:
 	@tools/platforms.sh $(PLATFORMS)
