@@ -1,0 +1,96 @@
+package kozo_test
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"kozo/internal/config"
+	"kozo/standard"
+)
+
+// TestLinks follows the links between the documents to files that exist.
+func TestLinks(t *testing.T) {
+	pages, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`\]\(([^)#\s]+)(#[^)]*)?\)`)
+	found := 0
+	for _, page := range append(pages, more...) {
+		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			found++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s: the link to %s leads nowhere", page, m[1])
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no page has a link; the test has gone blind")
+	}
+}
+
+// TestReadmeNetwork checks the configuration that the README shows.
+func TestReadmeNetwork(t *testing.T) {
+	_, rest, ok := strings.Cut(read(t, "README.md"), "```yaml\n")
+	if !ok {
+		t.Fatal("the README shows no configuration")
+	}
+	text, _, _ := strings.Cut(rest, "```")
+	file, err := config.Parse("README.md", []byte(text), standard.Registry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(file.Warnings) > 0 || len(file.System.Nodes) != 2 {
+		t.Errorf("%d nodes, warnings %v", len(file.System.Nodes), file.Warnings)
+	}
+}
+
+// TestReadmeNamesWhatShips compares the README with the types that there are.
+func TestReadmeNamesWhatShips(t *testing.T) {
+	readme := read(t, "README.md")
+	types := standard.Registry()
+	for _, r := range types.Roles() {
+		if !strings.Contains(readme, "`"+r.Name+"`") {
+			t.Errorf("the README does not name the role %s", r.Name)
+		}
+	}
+	for _, tr := range types.Transports() {
+		if !strings.Contains(readme, "`"+tr.Name+"`") {
+			t.Errorf("the README does not name the transport %s", tr.Name)
+		}
+	}
+}
+
+// TestTourNamesEveryRoom compares the map for people with the map for the test.
+func TestTourNamesEveryRoom(t *testing.T) {
+	tour := read(t, "docs/architecture.md")
+	for _, dir := range slices.Sorted(maps.Keys(rooms)) {
+		if dir == "." || strings.HasPrefix(dir, "roles/") || strings.HasPrefix(dir, "transports/") {
+			continue // drawn as one
+		}
+		if !regexp.MustCompile(`(?m)^  ` + regexp.QuoteMeta(dir) + ` `).MatchString(tour) {
+			t.Errorf("docs/architecture.md does not draw %s", dir)
+		}
+	}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
