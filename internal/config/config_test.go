@@ -198,7 +198,7 @@ func TestLoad(t *testing.T) {
 // TestHostile gives files that are made to be hard to read. Each is refused or
 // read within seconds.
 func TestHostile(t *testing.T) {
-	const n = 200_000
+	const n = 50_000
 	repeat := func(s string) []byte { return []byte(strings.Repeat(s, n/len(s))) }
 	chain := "system:\n    a0: &a0 [x]\n"
 	for i := range 5000 {
@@ -227,7 +227,7 @@ func TestHostile(t *testing.T) {
 		"documents":  repeat("---\n"),
 		"directives": repeat("%A a\n"),
 		"tags":       repeat("!a "),
-		"values":     append([]byte("cipher: ["), append(repeat("a,"), ']')...),
+		"values":     []byte("cipher: [" + strings.Repeat("a,", 100_000) + "]"),
 		"names":      append([]byte("cipher: \""), append(repeat("a,"), '"')...),
 		"unknown":    []byte(unknown),
 		"chain":      []byte(chain),

@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"kozo/internal/config"
 )
 
 // FuzzParse gives the reader whatever there is. Every problem has a place in the
-// file; a file without problems means something, and can be made local.
+// file, and none takes long. A file without problems means something, and can be
+// made local.
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob(filepath.Join("testdata", "*", "*.yml"))
 	if err != nil || len(files) == 0 {
@@ -27,6 +29,12 @@ func FuzzParse(f *testing.F) {
 	}
 	types := registry(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
+		start := time.Now()
+		defer func() {
+			if took := time.Since(start); took > 20*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		}()
 		file, err := config.Parse("f", data, types)
 		if err == nil {
 			valid(t, file.Warnings)

@@ -32,6 +32,9 @@ func TestDoc(t *testing.T) {
 	if !bytes.Contains(doc, []byte(`config.yml:8:17: role "timer1" of node "clock": unknown option "tik" (did you mean "tick"?)`)) {
 		t.Error("the mistake is not explained in the reference")
 	}
+	if bytes.ContainsAny(doc, "\x00\r\t") || bytes.Contains(doc, []byte("%!")) || bytes.Contains(doc, []byte("{MA")) {
+		t.Error("the reference has marks that were not filled in")
+	}
 	for _, r := range standard.Registry().Roles() {
 		for _, o := range r.Options {
 			if !bytes.Contains(doc, []byte("| `"+o.Name+"` |")) {

@@ -43,7 +43,8 @@ func (r Reference) Markdown(types *kozo.Registry) []byte {
 	var b strings.Builder
 	b.WriteString(introText)
 	fmt.Fprintf(&b, "```yaml\n%s```\n\n", exampleText)
-	fmt.Fprintf(&b, valuesText, r.MaxFile, r.MaxNodes, r.Mistake(mistaken))
+	b.WriteString(strings.NewReplacer("{MAXFILE}", r.MaxFile.String(), "{MAXNODES}", fmt.Sprint(r.MaxNodes),
+		"{MISTAKE}", r.Mistake(mistaken)).Replace(valuesText))
 
 	b.WriteString("## Options at the root of the file\n\n")
 	fmt.Fprintf(&b, "Beside the block `%s`, which holds the nodes, the root has these options. They are for all nodes;\n"+

@@ -121,6 +121,8 @@ func (s *syntax) known() *Error {
 		return fault(s.at, fmt.Sprintf("blocks and lists are nested more than %d deep", MaxDepth), "")
 	case s.message == "did not find expected <document start>":
 		return fault(s.at, "there is something after the end of the document", "")
+	case s.message == "found incompatible YAML document":
+		return fault(s.at, "the version of YAML in this line is not read here", "remove the line")
 	case strings.Contains(s.context, "directive") || strings.Contains(s.message, "%"):
 		return fault(Pos{s.at.Line, 1}, `a line that begins with "%" is an instruction to YAML, and not a known one`, "remove it")
 	}
