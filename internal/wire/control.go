@@ -10,22 +10,20 @@ type Ping struct {
 
 // Pong answers a Ping at once. Like an [Ack], it confirms messages.
 type Pong struct {
-	ID       uint64 // of the Ping
-	Wall     int64  // the accepter's clock, nanoseconds since 1970 in UTC
-	Received uint64 // bytes on the wire that the accepter got on this connection
-	Seen     uint64 // number of the last message that the accepter got on this link
+	ID   uint64 // of the Ping
+	Wall int64  // the accepter's clock, nanoseconds since 1970 in UTC
+	Seen uint64 // number of the last message that the accepter got on this link
 }
 
 // Ack confirms messages between two Pongs.
 type Ack struct {
-	Seen     uint64 // number of the last message that the accepter got on this link
-	Received uint64 // bytes on the wire that the accepter got on this connection
+	Seen uint64 // number of the last message that the accepter got on this link
 }
 
 const (
 	pingFields = 2
-	pongFields = 4
-	ackFields  = 2
+	pongFields = 3
+	ackFields  = 1
 )
 
 // AppendPing appends a whole frame.
@@ -50,11 +48,10 @@ func ParsePing(payload []byte) (Ping, error) {
 
 // AppendPong appends a whole frame.
 func AppendPong(b []byte, p Pong) []byte {
-	b, start, room := begin(b, TypePong, 37)
+	b, start, room := begin(b, TypePong, 28)
 	b = msgp.AppendArrayHeader(b, pongFields)
 	b = msgp.AppendUint64(b, p.ID)
 	b = msgp.AppendInt64(b, p.Wall)
-	b = msgp.AppendUint64(b, p.Received)
 	b = msgp.AppendUint64(b, p.Seen)
 	return end(b, start, room)
 }
@@ -63,7 +60,7 @@ func AppendPong(b []byte, p Pong) []byte {
 func ParsePong(payload []byte) (Pong, error) {
 	d := decoder{b: payload}
 	n := d.fields(pongFields)
-	p := Pong{ID: d.uint(), Wall: d.int(), Received: d.uint(), Seen: d.uint()}
+	p := Pong{ID: d.uint(), Wall: d.int(), Seen: d.uint()}
 	if d.finish(n - pongFields); d.err != nil {
 		return Pong{}, d.wrap("pong", "fields")
 	}
@@ -72,10 +69,9 @@ func ParsePong(payload []byte) (Pong, error) {
 
 // AppendAck appends a whole frame.
 func AppendAck(b []byte, a Ack) []byte {
-	b, start, room := begin(b, TypeAck, 19)
+	b, start, room := begin(b, TypeAck, 10)
 	b = msgp.AppendArrayHeader(b, ackFields)
 	b = msgp.AppendUint64(b, a.Seen)
-	b = msgp.AppendUint64(b, a.Received)
 	return end(b, start, room)
 }
 
@@ -83,7 +79,7 @@ func AppendAck(b []byte, a Ack) []byte {
 func ParseAck(payload []byte) (Ack, error) {
 	d := decoder{b: payload}
 	n := d.fields(ackFields)
-	a := Ack{Seen: d.uint(), Received: d.uint()}
+	a := Ack{Seen: d.uint()}
 	if d.finish(n - ackFields); d.err != nil {
 		return Ack{}, d.wrap("ack", "fields")
 	}

@@ -199,12 +199,12 @@ func TestControlRoundTrips(t *testing.T) {
 		if got, err := ParsePing(b[2:]); err != nil || got != ping || int(b[0]) != len(b)-1 || Type(b[1]) != TypePing {
 			t.Fatalf("%+v became %+v, %v", ping, got, err)
 		}
-		pong := Pong{ID: ping.ID, Wall: ping.Wall, Received: u.Draw(t, "received"), Seen: u.Draw(t, "seen")}
+		pong := Pong{ID: ping.ID, Wall: ping.Wall, Seen: u.Draw(t, "seen")}
 		b = AppendPong(nil, pong)
 		if got, err := ParsePong(b[2:]); err != nil || got != pong || int(b[0]) != len(b)-1 || Type(b[1]) != TypePong {
 			t.Fatalf("%+v became %+v, %v", pong, got, err)
 		}
-		ack := Ack{Seen: pong.Seen, Received: pong.Received}
+		ack := Ack{Seen: pong.Seen}
 		b = AppendAck(nil, ack)
 		if got, err := ParseAck(b[2:]); err != nil || got != ack || int(b[0]) != len(b)-1 || Type(b[1]) != TypeAck {
 			t.Fatalf("%+v became %+v, %v", ack, got, err)
@@ -226,7 +226,7 @@ func TestControlErrors(t *testing.T) {
 		"interest": func(p []byte) error { _, err := ParseInterest(p); return err },
 	}
 	good := map[string][]any{
-		"ping": {1, 2}, "pong": {1, 2, 3, 4}, "ack": {1, 2}, "bye": {"x"}, "interest": {[]any{}},
+		"ping": {1, 2}, "pong": {1, 2, 3}, "ack": {1}, "bye": {"x"}, "interest": {[]any{}},
 	}
 	for name, parse := range parsers {
 		fields := good[name]
