@@ -40,8 +40,9 @@ type Inbound struct {
 	cfg InboundConfig
 
 	mu      sync.Mutex
-	current *receiver // nil if there is none
-	serving sync.WaitGroup
+	current *receiver     // nil if there is none
+	serving int           // streams
+	idle    chan struct{} // closed when none is served any more; nil if nobody waits
 	since   time.Time
 	boot    wire.Boot // of the peer, as far as it is known
 	got     uint64    // number of the last message of that boot which arrived
@@ -88,8 +89,11 @@ type Closer interface {
 // the connection, for its own link: when a newer stream takes over, only the old
 // stream is closed then, and not the connection too.
 func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, conn Closer, shared bool) error {
-	in.serving.Add(1)
-	defer in.serving.Done()
+	if !in.enter(ctx) {
+		conn.Close(ErrStopped)
+		return ErrStopped
+	}
+	defer in.exit()
 	r := &receiver{in: in, stream: stream, conn: conn, shared: shared, wake: make(chan struct{}, 1)}
 	defer func() { _ = stream.Close() }()
 	reader := wire.NewReader(stream, in.cfg.MaxFrame)
@@ -162,8 +166,42 @@ func (r *receiver) hello(ctx context.Context, reader *wire.Reader) (*wire.Hello,
 	return theirs, nil
 }
 
-// Wait waits until no stream is served any more. No stream may begin meanwhile.
-func (in *Inbound) Wait() { in.serving.Wait() }
+// enter notes that a stream is served, unless the node stops.
+func (in *Inbound) enter(ctx context.Context) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if ctx.Err() != nil {
+		return false
+	}
+	in.serving++
+	return true
+}
+
+func (in *Inbound) exit() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.serving--
+	if in.serving == 0 && in.idle != nil {
+		close(in.idle)
+		in.idle = nil
+	}
+}
+
+// Wait waits until no stream is served any more, after the context of Serve is
+// done.
+func (in *Inbound) Wait() {
+	in.mu.Lock()
+	if in.serving == 0 {
+		in.mu.Unlock()
+		return
+	}
+	if in.idle == nil {
+		in.idle = make(chan struct{})
+	}
+	idle := in.idle
+	in.mu.Unlock()
+	<-idle
+}
 
 // waitOr waits for done, but not longer than the limit.
 func waitOr(done <-chan struct{}, limit time.Duration) {
