@@ -76,9 +76,6 @@ type receiver struct {
 	fresh  bool // the interest has changed
 }
 
-// ackDelay is how long the confirmation of a message waits for further ones.
-const ackDelay = 250 * time.Millisecond
-
 // Closer is a connection that can be ended, for a reason. Close does not block.
 type Closer interface {
 	Close(reason error)
@@ -309,92 +306,6 @@ func (in *Inbound) deliver(payload []byte, names *wire.Names) kozo.Cause {
 		return kozo.Refused
 	}
 	return ""
-}
-
-func (r *receiver) note(change func()) {
-	r.mu.Lock()
-	change()
-	r.mu.Unlock()
-	signal(r.wake)
-}
-
-// answer writes what the peer should know: pongs at once, confirmations after a
-// moment, something at every heartbeat in any case.
-func (r *receiver) answer(ctx context.Context, ended <-chan struct{}) error {
-	// The peer's pings come at every heartbeat: only if they do not get through
-	// is there need for a sign of life of our own.
-	quiet := r.in.cfg.Heartbeat + r.in.cfg.Heartbeat/8
-	idle := time.NewTimer(quiet)
-	defer idle.Stop()
-	ack := time.NewTimer(ackDelay)
-	ack.Stop()
-	defer ack.Stop()
-	armed := false
-	var buf []byte
-	for {
-		due := false
-		select {
-		case <-ended:
-			return nil
-		case <-ctx.Done():
-			r.in.leave(r) // what arrives after the last confirmation is not taken
-			buf = wire.AppendAck(buf[:0], wire.Ack{Seen: r.seen()})
-			_, _ = r.stream.Write(wire.AppendBye(buf, byeStopping))
-			return ErrStopped
-		case <-r.wake:
-		case <-ack.C:
-			due, armed = true, false
-		case <-idle.C:
-			due = true
-		}
-		var unconfirmed bool
-		buf, unconfirmed = r.answers(buf[:0], due)
-		if unconfirmed != armed {
-			armed = unconfirmed
-			if armed {
-				ack.Reset(ackDelay)
-			} else {
-				ack.Stop()
-			}
-		}
-		if len(buf) > 0 {
-			if _, err := r.stream.Write(buf); err != nil {
-				return err
-			}
-			idle.Reset(quiet)
-		}
-	}
-}
-
-// answers collects the frames to write now. due says that a confirmation should
-// not wait any longer; unconfirmed, that there is one that still can.
-func (r *receiver) answers(buf []byte, due bool) (frames []byte, unconfirmed bool) {
-	r.mu.Lock()
-	pinged, ping, fresh := r.pinged, r.ping, r.fresh
-	r.pinged, r.fresh = false, false
-	if pinged || due {
-		r.news = false // before seen is read: what comes later is news again
-	}
-	unconfirmed = r.news
-	r.mu.Unlock()
-
-	seen := r.seen()
-	switch {
-	case pinged:
-		buf = wire.AppendPong(buf, wire.Pong{ID: ping.ID, Wall: time.Now().UnixNano(), Seen: seen})
-	case due:
-		buf = wire.AppendAck(buf, wire.Ack{Seen: seen})
-	}
-	if fresh {
-		buf = wire.AppendInterest(buf, r.in.cfg.Interest())
-	}
-	return buf, unconfirmed
-}
-
-func (r *receiver) seen() uint64 {
-	r.in.mu.Lock()
-	defer r.in.mu.Unlock()
-	return r.number
 }
 
 // Refresh tells the peer that the interest of this node has changed.
