@@ -24,9 +24,11 @@ var rooms = map[string][]string{
 
 	// Front doors.
 	"cmd/kozo":           {"cli", "standard"},
-	"cli":                {".", "cli/internal/fleet", "cli/internal/term", "internal/config", "internal/control", "internal/hostnet", "internal/node", "internal/resolve", "internal/sdnotify", "internal/secure", "internal/status", "internal/system"},
+	"cli":                {".", "cli/internal/fleet", "cli/internal/stage", "cli/internal/term", "cli/internal/view", "internal/config", "internal/control", "internal/hostnet", "internal/node", "internal/resolve", "internal/sdnotify", "internal/secure", "internal/status", "internal/system"},
 	"cli/internal/fleet": {},
+	"cli/internal/stage": {".", "cli/internal/fleet", "internal/config", "internal/control", "internal/secure", "internal/status"},
 	"cli/internal/term":  {},
+	"cli/internal/view":  {".", "cli/internal/term", "internal/secure", "internal/status", "internal/system"},
 	"internal/control":   {".", "internal/status"},
 
 	// The node: wiring only. It may use everything below it.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"kozo"
 	"kozo/cli/internal/term"
+	"kozo/cli/internal/view"
 	"kozo/internal/config"
 	"kozo/internal/system"
 )
@@ -32,40 +32,13 @@ func findings(problems []config.Problem) []finding {
 	return list
 }
 
-// edge is the analysis of a link for programs.
-type edge struct {
-	From    string       `json:"from"`
-	To      string       `json:"to"`
-	Policy  string       `json:"policy"`
-	Targets []edgeTarget `json:"targets"`
-	Rides   bool         `json:"rides,omitempty"` // uses the connection of the other node
-	Never   string       `json:"never,omitempty"` // why it cannot come up
-}
-
-type edgeTarget struct {
-	Transport string `json:"transport"` // of the dialling node
-	Endpoint  string `json:"endpoint"`
-	Priority  int    `json:"priority"`
-}
-
-func edgeOf(e system.Edge) edge {
-	out := edge{
-		From: string(e.From.Name), To: string(e.To.Name), Policy: e.Policy.String(),
-		Targets: []edgeTarget{}, Rides: e.Rides, Never: e.Never,
-	}
-	for _, t := range e.Targets {
-		out.Targets = append(out.Targets, edgeTarget{Transport: t.Local.Name, Endpoint: t.Endpoint, Priority: int(t.Priority)})
-	}
-	return out
-}
-
 // report is what check prints for programs.
 type report struct {
 	File     string      `json:"file"`
 	OK       bool        `json:"ok"`
 	Problems []finding   `json:"problems"`
 	Warnings []finding   `json:"warnings"`
-	Edges    []edge      `json:"edges,omitempty"`
+	Edges    []view.Edge `json:"edges,omitempty"`
 	Node     *nodeReport `json:"node,omitempty"`
 }
 
@@ -113,7 +86,7 @@ func (a *app) check(path string, nodes []string) error {
 		if err := a.emit(report{File: path, Problems: findings(problems.List), Warnings: []finding{}}); err != nil {
 			return err
 		}
-		return &failure{code: ExitConfig, err: fmt.Errorf("%s: %s", path, count(len(problems.List), "problem"))}
+		return &failure{code: ExitConfig, err: fmt.Errorf("%s: %s", path, term.Count(len(problems.List), "problem"))}
 	}
 	rep := report{File: path, OK: true, Problems: []finding{}, Warnings: findings(file.Warnings)}
 	edges := file.System.Edges()
@@ -127,7 +100,7 @@ func (a *app) check(path string, nodes []string) error {
 		edges = edgesOf(edges, self)
 	}
 	for _, e := range edges {
-		rep.Edges = append(rep.Edges, edgeOf(e))
+		rep.Edges = append(rep.Edges, view.EdgeOf(e))
 	}
 	if a.json {
 		err = a.emit(rep)
@@ -201,7 +174,7 @@ func (a *app) printReport(file *config.File, rep report) error {
 		a.printf("%s %s\n", style.Pending("warning:"), w)
 	}
 	a.printf("%s: %s, %s, %s\n", rep.File, style.Good("ok"),
-		count(len(file.System.Nodes), "node"), count(len(file.System.Edges()), "link"))
+		term.Count(len(file.System.Nodes), "node"), term.Count(len(file.System.Edges()), "link"))
 	if rep.Node != nil {
 		a.printNode(style, *rep.Node)
 	}
@@ -212,7 +185,7 @@ func (a *app) printReport(file *config.File, rep report) error {
 	t := term.Table{}
 	t.Row(style.Dim("FROM"), style.Dim("TO"), style.Dim("POLICY"), style.Dim("BY"))
 	for _, e := range rep.Edges {
-		lines := ways(style, e)
+		lines := view.Ways(style, e)
 		t.Row(e.From, e.To, e.Policy, lines[0])
 		for _, line := range lines[1:] {
 			t.Row("", "", "", line)
@@ -220,23 +193,6 @@ func (a *app) printReport(file *config.File, rep report) error {
 	}
 	_, err := t.WriteTo(a.stdout)
 	return err
-}
-
-// ways says how a link comes up, best way first, or why it does not.
-func ways(style term.Style, e edge) []string {
-	switch {
-	case e.Never != "" && e.Policy == kozo.Never.String():
-		return []string{style.Dim("never: " + e.Never)} // as the file wants it
-	case e.Never != "":
-		return []string{style.Bad("never: " + e.Never)}
-	case e.Rides:
-		return []string{fmt.Sprintf("the connection that %s makes, when it is there", e.To)}
-	}
-	var lines []string
-	for _, t := range e.Targets {
-		lines = append(lines, t.Transport+" "+t.Endpoint)
-	}
-	return lines
 }
 
 func (a *app) printNode(style term.Style, n nodeReport) {

@@ -165,7 +165,7 @@ func (a *app) bare(cmd *cobra.Command, args []string, opts runOptions) error {
 		}
 		f := misused("which node of %s is this one", args[0])
 		if nodes := a.nodesIn(args[0]); len(nodes) > 0 {
-			return f.hint("%s %s %s", a.self(), quote(args[0]), nodes[0]).hint("its nodes are %s", list(nodes))
+			return f.hint("%s %s %s", a.self(), quote(args[0]), nodes[0]).hint("its nodes are %s", term.List(nodes))
 		}
 		return f.hint("%s CONFIG NODE runs a node, %[1]s check %s looks at the file", a.self(), quote(args[0]))
 	}

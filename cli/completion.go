@@ -2,6 +2,8 @@ package cli
 
 import (
 	"github.com/spf13/cobra"
+
+	"kozo/cli/internal/term"
 )
 
 func (a *app) completionCommand() *cobra.Command {
@@ -28,7 +30,7 @@ zsh, fish or powershell.`,
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(a.stdout)
 			}
-			return misused("there is no completion for %q", args[0]).hint("use %s", list(shells))
+			return misused("there is no completion for %q", args[0]).hint("use %s", term.List(shells))
 		},
 	}
 }

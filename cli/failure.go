@@ -119,28 +119,3 @@ func distance(a, b string) int {
 	}
 	return d[len(x)][len(y)]
 }
-
-// list joins words as people write them: "clock, scribe and attic".
-func list[S ~string](words []S) string {
-	const most = 12
-	var plain []string
-	for i, w := range words {
-		if i == most {
-			plain = append(plain, fmt.Sprintf("%d more", len(words)-most))
-			break
-		}
-		plain = append(plain, string(w))
-	}
-	if len(plain) < 2 {
-		return strings.Join(plain, "")
-	}
-	return strings.Join(plain[:len(plain)-1], ", ") + " and " + plain[len(plain)-1]
-}
-
-// count writes a number with its noun: "1 node", "3 nodes".
-func count[N int | uint64](n N, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}

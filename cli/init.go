@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kozo"
+	"kozo/cli/internal/term"
 	"kozo/internal/config"
 	"kozo/internal/secure"
 )
@@ -82,7 +83,7 @@ func (a *app) initNetwork(dir string, names []string) error {
 	if err := writeNew(filepath.Join(dir, "config.yml"), text); err != nil {
 		return err
 	}
-	a.say("wrote %s for %s; %s says what to do next", filepath.Join(dir, "config.yml"), list(names), filepath.Join(dir, "README"))
+	a.say("wrote %s for %s; %s says what to do next", filepath.Join(dir, "config.yml"), term.List(names), filepath.Join(dir, "README"))
 	return nil
 }
 

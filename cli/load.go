@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"kozo"
+	"kozo/cli/internal/term"
 	"kozo/internal/config"
 	"kozo/internal/secure"
 	"kozo/internal/system"
@@ -87,7 +88,7 @@ func nodeOf(file *config.File, name string) (*system.Node, error) {
 	if near := nearest(name, names); near != "" {
 		f = f.hint("did you mean %s", near)
 	}
-	return nil, f.hint("its nodes are %s", list(names))
+	return nil, f.hint("its nodes are %s", term.List(names))
 }
 
 // keyOf loads the private key of a node and checks that it belongs to it.

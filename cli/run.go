@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"kozo"
+	"kozo/cli/internal/term"
 	"kozo/internal/control"
 	"kozo/internal/hostnet"
 	"kozo/internal/node"
@@ -75,9 +77,13 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 	for _, w := range file.Warnings {
 		log.Warn(w.Summary())
 	}
+	whole, err := filepath.Abs(path)
+	if err != nil {
+		whole = path
+	}
 	n, err := node.New(node.Config{
 		System: file.System, Self: self.Name, Key: key,
-		Version: "kozo " + Version, ConfigPath: file.Name,
+		Version: "kozo " + Version, ConfigPath: whole,
 		Out: a.stdout, Log: log, Net: network(self.Name),
 	})
 	if err != nil {
@@ -230,9 +236,9 @@ func summary(s status.Node) string {
 			waiting++
 		}
 	}
-	line := fmt.Sprintf("%d of %s up", up, count(wanted, "link"))
+	line := fmt.Sprintf("%d of %s up", up, term.Count(wanted, "link"))
 	if waiting > 0 {
-		line += fmt.Sprintf(", %s waiting to be restarted", count(waiting, "role"))
+		line += fmt.Sprintf(", %s waiting to be restarted", term.Count(waiting, "role"))
 	}
 	return line
 }

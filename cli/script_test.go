@@ -87,6 +87,8 @@ func setUp(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("KOZO_RUN_DIR", run)
+	// A program built with -race would sleep for a second before it ends.
+	env.Setenv("GORACE", "atexit_sleep_ms=10")
 	w := &world{started: map[string]*process{}}
 	env.Values[worldKey{}] = w
 	env.Defer(func() {
@@ -136,7 +138,7 @@ func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 // environment is that of the script, as far as the program looks at it.
 func environment(ts *testscript.TestScript) []string {
 	env := []string{}
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "KOZO_RUN_DIR", "NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM", "XDG_RUNTIME_DIR"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE", "KOZO_RUN_DIR", "NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM", "XDG_RUNTIME_DIR"} {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}

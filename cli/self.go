@@ -31,12 +31,16 @@ func (a *app) self() string {
 // again returns a command line of this program that can be pasted into another
 // terminal.
 func (a *app) again(args ...string) string {
+	if dir := a.getenv("KOZO_RUN_DIR"); dir != "" {
+		return "KOZO_RUN_DIR=" + quote(dir) + " " + a.selfWith(args)
+	}
+	return a.selfWith(args)
+}
+
+func (a *app) selfWith(args []string) string {
 	line := a.self()
 	for _, arg := range args {
 		line += " " + quote(arg)
-	}
-	if dir := a.getenv("KOZO_RUN_DIR"); dir != "" {
-		line = "KOZO_RUN_DIR=" + quote(dir) + " " + line
 	}
 	return line
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kozo"
+	"kozo/cli/internal/term"
 	"kozo/internal/control"
 )
 
@@ -66,11 +67,11 @@ func (a *app) find(ctx context.Context, t target, command string) (control.Runni
 		if near := nearest(t.node, names); near != "" {
 			f = f.hint("did you mean %s", near)
 		}
-		return control.Running{}, f.hint("running: %s", list(append(names, denied...)))
+		return control.Running{}, f.hint("running: %s", term.List(append(names, denied...)))
 	case len(open) == 1 && t.node == "":
 		return open[0], nil
 	case len(open) > 1:
-		f := misused("which node; %d are running on this machine: %s", len(open), list(names))
+		f := misused("which node; %d are running on this machine: %s", len(open), term.List(names))
 		return control.Running{}, f.hint("%s", a.again(append(strings.Fields(command), "--node", names[0])...))
 	case len(denied) > 0:
 		return control.Running{}, deniedError(denied[0])

@@ -54,7 +54,7 @@ A FILTER is KIND[:TYPE[:CHANNEL]] and, after "from", ROLE, ROLE@NODE or @NODE;
 			return a.tail(ctx, t, filters, most)
 		},
 	}
-	cmd.Flags().IntVarP(&most, "count", "c", 0, "stop after so many messages")
+	cmd.Flags().IntVar(&most, "count", 0, "stop after so many messages")
 	t.flags(a, cmd)
 	a.jsonFlag(cmd)
 	return cmd
@@ -97,7 +97,7 @@ func (a *app) show(m kozo.Message, missed uint64) error {
 	a.printf("%s  %s  %s  %s\n", style.Dim(m.Time.Local().Format("15:04:05.000")),
 		style.Bold(pad(term.Clean(what), 14)), pad(term.Clean(m.From.String()), 16), term.Clean(m.Body.Text()))
 	if missed > 0 {
-		a.printf("%s\n", style.Pending("("+count(missed, "message")+" missed)"))
+		a.printf("%s\n", style.Pending("("+term.Count(missed, "message")+" missed)"))
 	}
 	return nil
 }

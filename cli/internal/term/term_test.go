@@ -113,3 +113,22 @@ func TestWrap(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestWords(t *testing.T) {
+	type name string
+	for want, got := range map[string]string{
+		"":           List([]string{}),
+		"a":          List([]string{"a"}),
+		"a and b":    List([]string{"a", "b"}),
+		"a, b and c": List([]name{"a", "b", "c"}),
+		"1 node":     Count(1, "node"),
+		"0 nodes":    Count(0, "node"),
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if got := List(make([]string, 20)); !strings.HasSuffix(got, "and 8 more") {
+		t.Errorf("a long list ends with %q", got)
+	}
+}

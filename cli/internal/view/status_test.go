@@ -1,4 +1,4 @@
-package cli
+package view
 
 import (
 	"flag"
@@ -100,9 +100,8 @@ func troubled() status.Node {
 	}
 }
 
-func TestView(t *testing.T) {
-	v := view{s: troubled()}
-	text := v.String()
+func TestStatus(t *testing.T) {
+	text := Status(term.Style{}, troubled())
 	golden(t, "status.golden", text)
 	for line := range strings.Lines(text) {
 		if w := term.Width(strings.TrimSuffix(line, "\n")); w > 100 && !strings.Contains(line, "publicKey:") {
@@ -114,10 +113,27 @@ func TestView(t *testing.T) {
 	}
 }
 
-func TestViewOfANodeAlone(t *testing.T) {
+func TestStatusOfANodeAlone(t *testing.T) {
 	now := time.Now()
-	v := view{s: status.Node{Name: "solo", Version: "kozo 0.1.0", PID: 1, Now: now, Since: now.Add(time.Hour)}}
-	if text := v.String(); !strings.Contains(text, "running for 0.0 ms") || !strings.Contains(text, "alone") {
+	text := Status(term.Style{}, status.Node{Name: "solo", Version: "kozo 0.1.0", PID: 1, Now: now, Since: now.Add(time.Hour)})
+	if !strings.Contains(text, "running for 0.0 ms") || !strings.Contains(text, "alone") {
 		t.Errorf("a node alone, whose clock was put back, is shown as\n%s", text)
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	for want, got := range map[string]string{
+		"99999":                number(99_999),
+		"100k":                 number(100_000),
+		"1.5M":                 number(1_500_000),
+		"12 B":                 sizeOf(12),
+		"123 kB":               sizeOf(123_456),
+		"tcp sc…l:9001":        shorten("tcp scribe.local:9001", 13),
+		"short":                shorten("short", 13),
+		"2 queue full, 10 cut": causes(map[string]uint64{"cut": 10, "queue full": 2, "expired": 0}),
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

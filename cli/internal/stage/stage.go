@@ -1,0 +1,140 @@
+// Package stage runs all nodes of a configuration on this machine, as processes,
+// with keys, ports and directories of their own that go away afterwards.
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"kozo"
+	"kozo/cli/internal/fleet"
+	"kozo/internal/config"
+	"kozo/internal/control"
+	"kozo/internal/secure"
+)
+
+// Stage is a temporary directory in which all nodes of a configuration run on
+// this machine.
+type Stage struct {
+	Dir    string
+	Config string          // path of the configuration
+	Nodes  []kozo.NodeName // of the configuration, in its order
+	RunDir string          // for the control sockets; empty means the usual one
+
+	types *kozo.Registry
+	usual control.Dirs
+	ports map[int]bool
+}
+
+// New makes an empty stage. Its owner removes it. The nodes have their control
+// sockets in one of the usual directories, unless they would be in the way of
+// others there.
+func New(types *kozo.Registry, usual control.Dirs) (*Stage, error) {
+	dir, err := os.MkdirTemp("", "kozo-")
+	if err != nil {
+		return nil, err
+	}
+	return &Stage{Dir: dir, Config: filepath.Join(dir, "config.yml"), types: types, usual: usual, ports: map[int]bool{}}, nil
+}
+
+// Remove removes the stage and all that is on it.
+func (s *Stage) Remove() { _ = os.RemoveAll(s.Dir) }
+
+// Localize puts a copy of a configuration on the stage, changed so that all its
+// nodes can run here.
+func (s *Stage) Localize(ctx context.Context, name string, data []byte) error {
+	local, err := config.Localize(name, data, s.types, config.LocalizeOptions{
+		Dir: s.Dir, Key: s.Key, FreePort: s.Port,
+	})
+	if err != nil {
+		return err
+	}
+	return s.Write(ctx, local)
+}
+
+// Write puts a configuration on the stage as it is.
+func (s *Stage) Write(ctx context.Context, data []byte) error {
+	if err := os.WriteFile(s.Config, data, 0o600); err != nil {
+		return err
+	}
+	file, err := config.Load(s.Config, s.types)
+	if err != nil {
+		return fmt.Errorf("the configuration for this machine is wrong, which is a bug: %w", err)
+	}
+	s.Nodes = nil
+	for _, n := range file.System.Nodes {
+		s.Nodes = append(s.Nodes, n.Name)
+	}
+	// Nodes with these names may run on this machine in earnest.
+	for _, r := range s.usual.Running(ctx) {
+		if slices.Contains(s.Nodes, r.Node) {
+			s.RunDir = filepath.Join(s.Dir, "run")
+		}
+	}
+	return nil
+}
+
+// Key makes a key for a node.
+func (s *Stage) Key(node kozo.NodeName) (path, public string, err error) {
+	dir := filepath.Join(s.Dir, string(node))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", "", err
+	}
+	key, err := secure.GenerateKey()
+	if err != nil {
+		return "", "", err
+	}
+	path = filepath.Join(dir, "key")
+	return path, key.Public().Line(), key.Write(path, string(node))
+}
+
+// Dirs is where the nodes on the stage have their control sockets.
+func (s *Stage) Dirs() control.Dirs {
+	if s.RunDir != "" {
+		return control.Dirs{s.RunDir}
+	}
+	return s.usual
+}
+
+// Run runs the nodes until ctx is done: each as a process of this program, which
+// was called arg0, with its flags behind the command line.
+func (s *Stage) Run(ctx context.Context, arg0 string, flags []string, p fleet.Printer) error {
+	path, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	env := os.Environ()
+	if s.RunDir != "" {
+		env = append(env, "KOZO_RUN_DIR="+s.RunDir)
+	}
+	var members []fleet.Member
+	for _, name := range s.Nodes {
+		members = append(members, fleet.Member{
+			Name: string(name), Path: path, Env: env,
+			Args: append([]string{arg0, "run", s.Config, string(name)}, flags...),
+		})
+	}
+	return fleet.Run(ctx, members, p)
+}
+
+// Port returns a port to which nobody listens, another one at each call.
+func (s *Stage) Port() (int, error) {
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, err
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		if !s.ports[port] {
+			s.ports[port] = true
+			return port, nil
+		}
+	}
+	return 0, errors.New("no free port was found")
+}
