@@ -101,7 +101,10 @@ func (c *checker) entered(e tree.Entry, path, what string) (*tree.Node, bool) {
 	case tree.Null:
 		return &tree.Node{Kind: tree.Block, Pos: e.Pos}, true
 	}
-	hint := fmt.Sprintf("write the %s indented below it, one in a line", what)
+	hint := "write the options indented below it, one in a line"
+	if what != "options" {
+		hint = fmt.Sprintf("write each of the %s as its name with a colon, and its options indented below that", what)
+	}
 	found := e.Value.Kind.String()
 	if e.Value.Kind == tree.Scalar {
 		found = fmt.Sprintf("%q", short(e.Value.Text))

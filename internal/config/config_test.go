@@ -208,6 +208,12 @@ func TestHostile(t *testing.T) {
 	for i := range n / 10 {
 		unknown += fmt.Sprintf("k%d: x\n", i)
 	}
+	injectors, cuckoos := string(good(t, "minimal"))+"        roles:\n", string(good(t, "minimal"))+"        roles:\n"
+	for i := range n / 10 {
+		injectors += fmt.Sprintf("            r%d: {type: message_injector, bindAddress: 10.0.%d.%d}\n", i, i/256, i%256)
+		cuckoos += fmt.Sprintf("            r%d: {type: cuckoo, timer: t%d}\n", i, i)
+	}
+	injectors += "            last: {type: message_injector, bindAddress: \"\"}\n"
 	many := "system:\n"
 	for i := range config.MaxNodes + 1 {
 		many += fmt.Sprintf("    n%d:\n", i)
@@ -230,6 +236,8 @@ func TestHostile(t *testing.T) {
 		"values":     []byte("cipher: [" + strings.Repeat("a,", 100_000) + "]"),
 		"names":      append([]byte("cipher: \""), append(repeat("a,"), '"')...),
 		"unknown":    []byte(unknown),
+		"injectors":  []byte(injectors),
+		"cuckoos":    []byte(cuckoos),
 		"chain":      []byte(chain),
 		"nodes":      []byte(many),
 	} {
@@ -254,5 +262,30 @@ func TestMany(t *testing.T) {
 	p := problems(t, []byte(text))
 	if len(p.List)+p.More != 2000 || p.More == 0 || !strings.HasSuffix(p.Error(), fmt.Sprintf("\nand %d more problems", p.More)) {
 		t.Errorf("%d and %d problems", len(p.List), p.More)
+	}
+}
+
+// limited chooses its own inbox.
+type limited struct{ idle }
+
+func (limited) InboxLimits(configured kozo.Limits) kozo.Limits {
+	configured.Length = 7
+	return configured
+}
+
+func TestInboxLimits(t *testing.T) {
+	types := registry(t)
+	type none struct{}
+	err := types.AddRole(kozo.DefineRole("limited", "", func(none) (kozo.Role, error) { return limited{}, nil }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(good(t, "minimal")) + "        roles: {limited: {messageQueueLength: 100, messageQueueSize: 1kB}}\n"
+	file, err := config.Parse("config.yml", []byte(text), types)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := file.System.Node("clock").Role("limited").Limits; got != (kozo.Limits{Length: 7, Size: 1000}) {
+		t.Errorf("the limits are %+v", got)
 	}
 }

@@ -30,41 +30,44 @@ func (b bind) at() tree.Pos {
 	return b.block.pos
 }
 
-// binds finds parts of one node that take the same.
+// binds finds parts of one node that take the same, as kozo.Binder.Binds
+// describes it.
 func (c *checker) binds() {
 	slices.SortStableFunc(c.taken, func(a, b bind) int {
 		return cmp.Or(cmp.Compare(a.block.pos.Line, b.block.pos.Line), cmp.Compare(a.block.pos.Column, b.block.pos.Column))
 	})
-	for i, b := range c.taken {
-		for _, a := range c.taken[:i] {
-			if a.block != b.block && overlap(a.what, b.what) {
+	const whichever = "\x00" // stands for the first address of a port, whichever
+	first := map[[3]string]bind{}
+	for _, b := range c.taken {
+		network, host, port := address(b.what)
+		wanted := []string{host, ""}
+		if host == "" {
+			wanted = []string{whichever}
+		}
+		for _, h := range wanted {
+			a, taken := first[[3]string{network, h, port}]
+			if taken && a.block != b.block {
 				part, _, _ := strings.Cut(a.block.path, " of node ")
 				c.fail(b.at(), b.block.path, fmt.Sprintf("that one is in line %d; give one of them another", a.at().Line),
 					"%s is taken by %s already", b.what, part)
 				break
 			}
 		}
+		for _, h := range []string{host, whichever} {
+			if k := [3]string{network, h, port}; first[k].block == nil {
+				first[k] = b
+			}
+		}
 	}
-}
-
-// overlap says whether two things that are taken are the same, as
-// kozo.Binder.Binds describes them.
-func overlap(a, b string) bool {
-	if a == b {
-		return true
-	}
-	netA, hostA, portA, okA := address(a)
-	netB, hostB, portB, okB := address(b)
-	return okA && okB && netA == netB && portA == portB && (hostA == "" || hostB == "" || hostA == hostB)
 }
 
 // address takes "tcp 127.0.0.1:9001" apart. The host is empty if it means all
-// addresses.
-func address(s string) (network, host, port string, ok bool) {
+// addresses; what has no port is a network of its own.
+func address(s string) (network, host, port string) {
 	network, rest, ok := strings.Cut(s, " ")
 	i := strings.LastIndexByte(rest, ':')
 	if !ok || i < 0 {
-		return "", "", "", false
+		return s, "", ""
 	}
 	host, port = strings.Trim(rest[:i], "[]"), rest[i+1:]
 	switch host {
@@ -73,7 +76,7 @@ func address(s string) (network, host, port string, ok bool) {
 	case "localhost", "::1":
 		host = "127.0.0.1"
 	}
-	return network, host, port, true
+	return network, host, port
 }
 
 // unheard warns of roles that wait for messages which nobody sends.

@@ -14,7 +14,6 @@ import (
 	"kozo"
 	"kozo/internal/config"
 	"kozo/standard"
-	"kozo/transports/tcp"
 )
 
 var update = flag.Bool("update", false, "write the golden files and docs/config.md anew")
@@ -45,11 +44,6 @@ func registry(t testing.TB) *kozo.Registry {
 	}
 	for _, r := range roles {
 		if err := types.AddRole(r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, ships := types.Transport("tcp"); !ships {
-		if err := types.AddTransport(tcp.Type()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -73,7 +74,7 @@ func excerpt(line string, column int) (text, indent string) {
 		blanks.WriteString(" ")
 	}
 	for i, r := range runes[from:to] {
-		if r < ' ' && r != '\t' || r == 0x7f {
+		if unicode.IsControl(r) && r != '\t' {
 			r = '·' // a control character would disturb the terminal
 		}
 		b.WriteRune(r)

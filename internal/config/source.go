@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"kozo/internal/config/shape"
@@ -19,7 +20,7 @@ type source struct {
 // problem makes a Problem at a place, which is moved into the file if it is not
 // in it. The zero place is the file as a whole.
 func (s *source) problem(pos tree.Pos, path, hint, message string) Problem {
-	p := Problem{File: s.name, Path: path, Message: message, Hint: hint}
+	p := Problem{File: s.name, Path: oneLine(path), Message: oneLine(message), Hint: oneLine(hint)}
 	if pos == (tree.Pos{}) || len(s.lines) == 0 {
 		return p
 	}
@@ -30,6 +31,19 @@ func (s *source) problem(pos tree.Pos, path, hint, message string) Problem {
 	p.Source = s.lines[p.Line-1]
 	p.Column = max(1, min(pos.Column, utf8.RuneCountInString(p.Source)+1))
 	return p
+}
+
+// oneLine keeps what a file says from disturbing the terminal.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case unicode.IsControl(r):
+			return '·'
+		}
+		return r
+	}, text)
 }
 
 // within narrows the place of a value down to the word of it that a message is

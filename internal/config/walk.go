@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"strings"
 
 	"kozo"
 	"kozo/internal/config/shape"
@@ -100,7 +101,7 @@ func (c *checker) algorithms(b *block, values kozo.Values) {
 
 // owner is the node that has a public key.
 type owner struct {
-	node string
+	node kozo.NodeName
 	line int
 }
 
@@ -133,13 +134,15 @@ func (c *checker) node(e tree.Entry, root kozo.Values, keys map[secure.PublicKey
 		panic(err)
 	}
 	n := &system.Node{
-		Name: kozo.NodeName(e.Key), PrivateKey: string(o.PrivateKey), PublicKey: o.PublicKey, RoleStorage: string(o.RoleStorage),
+		Name: kozo.NodeName(e.Key), PrivateKey: string(o.PrivateKey), PublicKey: strings.TrimSpace(o.PublicKey), RoleStorage: string(o.RoleStorage),
 		SelfToOthers: policy(o.SelfToOthers), OthersToSelf: policy(o.OthersToSelf),
 	}
 	if at, given := b.place("privateKey"); given && n.PrivateKey == "" && at.Kind == tree.Scalar {
 		c.fail(at.Pos, path, "", "privateKey: the path is empty")
 	}
-	c.publicKey(b, n.PublicKey, keys)
+	if key, ok := c.publicKey(b, n, keys); ok {
+		values["publicKey"] = key.Line() // for the digest: its comment means nothing
+	}
 	overrides := c.override(b, root, n)
 	c.taken = nil
 	c.parts(b, shape.RolesKey, "role", func(e tree.Entry, path string) {
@@ -153,9 +156,6 @@ func (c *checker) node(e tree.Entry, root kozo.Values, keys map[secure.PublicKey
 		}
 	})
 	c.binds()
-	if key, err := secure.ParsePublicKey(n.PublicKey); err == nil {
-		values["publicKey"] = key.Line() // its comment means nothing
-	}
 	digest["system."+e.Key] = digestNode(n, values, overrides)
 	return n
 }
@@ -172,23 +172,23 @@ func policy(word string) kozo.Policy {
 }
 
 // publicKey checks the public key of a node, and that nobody else has it.
-func (c *checker) publicKey(b *block, line string, keys map[secure.PublicKey]owner) {
+func (c *checker) publicKey(b *block, n *system.Node, keys map[secure.PublicKey]owner) (key secure.PublicKey, ok bool) {
 	at, given := b.place("publicKey")
 	if !given || at.Kind != tree.Scalar {
-		return
+		return key, false
 	}
-	key, err := secure.ParsePublicKey(line)
+	key, err := secure.ParsePublicKey(n.PublicKey)
 	if err != nil {
 		c.fail(at.Pos, b.path, "", "publicKey: %v", err)
-		return
+		return key, false
 	}
 	if first, taken := keys[key]; taken {
 		c.fail(at.Pos, b.path, fmt.Sprintf("every node has a key pair of its own; the other one is in line %d", first.line),
 			"publicKey: this is the key of node %q", first.node)
-		return
+		return key, false
 	}
-	name := b.path[len(`node "`) : len(b.path)-1]
-	keys[key] = owner{name, at.Pos.Line}
+	keys[key] = owner{n.Name, at.Pos.Line}
+	return key, true
 }
 
 // override reads overrideMainConfiguration and gives the node its settings. It
