@@ -414,6 +414,57 @@ func TestHandshakeAfterItsContext(t *testing.T) {
 	})
 }
 
+// RSA keys are fine, their old signatures with SHA-1 are not.
+func TestSignaturesWithSHA1AreRefused(t *testing.T) {
+	everywhere(t, func(t *testing.T, net network) {
+		s := newSystem(t, "clock", "scribe")
+		k := testKey(t, "rsa")
+		s.keys["clock"], s.keys["scribe"] = k, k
+		plain, err := ssh.NewSignerFromKey(k.raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, err := ssh.NewSignerWithAlgorithms(plain.(ssh.AlgorithmSigner), []string{ssh.KeyAlgoRSA})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, config := range map[string]*ssh.ClientConfig{
+			"of the client": {Auth: []ssh.AuthMethod{ssh.PublicKeys(old)}},
+			"of the server": {Auth: []ssh.AuthMethod{ssh.PublicKeys(plain)}, HostKeyAlgorithms: []string{ssh.KeyAlgoRSA}},
+		} {
+			config.User, config.HostKeyCallback = "clock", ssh.InsecureIgnoreHostKey()
+			a, b := net(t)
+			out := serve(t, b, s.config("scribe"))
+			_, _, _, err := ssh.NewClientConn(a, "", config)
+			a.Close()
+			if o := <-out; err == nil || o.err == nil {
+				t.Errorf("a signature %s was taken", what)
+			}
+		}
+	})
+}
+
+// What ends while a handshake succeeds must not leave a connection behind.
+func TestContextThatEndsAtTheLastMoment(t *testing.T) {
+	inMemory(t, func(t *testing.T, net network) {
+		s := newSystem(t, "clock", "scribe")
+		client := s.config("clock")
+		ctx, cancel := context.WithCancel(t.Context())
+		client.IdleTimeout = func(kozo.NodeName) time.Duration {
+			cancel()
+			return 25 * time.Second
+		}
+		a, b := net(t)
+		out := serve(t, b, s.config("scribe"))
+		if _, err := Client(ctx, a, "scribe", client); !errors.Is(err, context.Canceled) {
+			t.Errorf("client: %v", err)
+		}
+		if o := <-out; o.err == nil {
+			o.conn.Wait() // the other side has closed it
+		}
+	})
+}
+
 func FuzzServerHandshake(f *testing.F) {
 	f.Add([]byte("SSH-2.0-x\r\n"))
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
