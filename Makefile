@@ -1,7 +1,8 @@
 # make          builds bin/kozo
 # make test     runs all tests with the race detector
 # make check    formatting, vet, staticcheck, known vulnerabilities, other platforms
-# make bench    measures; QUICK=1 takes half a minute, JSON=FILE keeps the figures
+# make bench    measures; QUICK=1 takes half a minute, ONLY=throughput,idle measures
+#               parts, JSON=FILE keeps the figures
 
 GO    ?= go
 TOOL   = $(GO) tool -modfile=tools/go.mod
@@ -62,7 +63,7 @@ platforms:
 
 bench:
 	@$(GO) build -o bin/ ./bench
-	@bin/bench $(if $(QUICK),-quick) $(if $(JSON),-json $(JSON))
+	@bin/bench $(if $(QUICK),-quick) $(if $(ONLY),-only $(ONLY)) $(if $(JSON),-json $(JSON))
 
 clean:
 	@rm -rf bin

@@ -17,6 +17,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -67,8 +69,12 @@ func child(args []string) int {
 	return 0
 }
 
+// parts are what can be measured.
+var parts = [...]string{"throughput", "latency", "start", "memory", "mesh", "idle"}
+
 // options says how much is measured.
 type options struct {
+	parts        []string
 	systems      []string // kozoSystem, or the cipher of a floor
 	sizes        []int    // bytes
 	rounds       int
@@ -102,11 +108,12 @@ func quick() options {
 
 func bench(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	only := flags.String("only", strings.Join(parts[:], ","), "measure no more than these `parts`")
 	isQuick := flags.Bool("quick", false, "measure less, in half a minute")
 	file := flags.String("json", "", "write the results to this `file` too")
 	rounds := flags.Int("rounds", 0, "number of rounds, if not the usual one")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		return errors.Join(err, errors.New("usage: bench [-quick] [-rounds N] [-json FILE]"))
+		return errors.Join(err, errors.New("usage: bench [-quick] [-rounds N] [-only PARTS] [-json FILE]"))
 	}
 	o := full()
 	if *isQuick {
@@ -114,6 +121,12 @@ func bench(ctx context.Context, args []string) error {
 	}
 	if *rounds > 0 {
 		o.rounds = *rounds
+	}
+	o.parts = strings.Split(*only, ",")
+	for _, part := range o.parts {
+		if !slices.Contains(parts[:], part) {
+			return fmt.Errorf("there is no part %q to measure; there are %s", part, strings.Join(parts[:], ", "))
+		}
 	}
 	r, err := measure(ctx, o, func(format string, a ...any) { fmt.Fprintf(os.Stderr, format+"\n", a...) })
 	if err != nil {
@@ -131,28 +144,38 @@ func bench(ctx context.Context, args []string) error {
 	return os.WriteFile(*file, append(text, '\n'), 0o644)
 }
 
-// measure measures everything.
+// measure measures the parts that the options name.
 func measure(ctx context.Context, o options, say func(string, ...any)) (*results, error) {
 	r := &results{When: time.Now().UTC().Truncate(time.Second), Rounds: o.rounds, Machine: machine{
 		CPU: cpuModel(), Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH,
 		Kernel: firstLine("/proc/sys/kernel/osrelease"), Go: runtime.Version(),
 		Congestion: firstLine("/proc/sys/net/ipv4/tcp_congestion_control"),
 	}}
-	var err error
-	if r.Throughput, err = measureThroughputs(ctx, o, say); err != nil {
-		return nil, err
+	for _, part := range parts {
+		if !slices.Contains(o.parts, part) {
+			continue
+		}
+		var err error
+		switch part {
+		case "throughput":
+			r.Throughput, err = measureThroughputs(ctx, o, say)
+		case "latency":
+			r.Latency, err = measureLatencies(ctx, o, say)
+		case "start":
+			say("start")
+			r.Start, err = measureStart(ctx, o)
+		case "memory":
+			say("memory")
+			r.Memory, err = measureMemory(ctx, o)
+		case "mesh":
+			r.Mesh, err = measureMeshes(ctx, o, say)
+		case "idle":
+			say("idle network, %v", o.idle)
+			r.Idle, err = measureIdle(ctx, o)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", part, err)
+		}
 	}
-	if r.Latency, err = measureLatencies(ctx, o, say); err != nil {
-		return nil, err
-	}
-	say("start")
-	if r.Start, err = measureStart(ctx, o); err != nil {
-		return nil, err
-	}
-	if r.Mesh, r.Memory, err = measureMeshes(ctx, o, say); err != nil {
-		return nil, err
-	}
-	say("idle network, %v", o.idle)
-	r.Idle, err = measureIdle(ctx, o)
-	return r, err
+	return r, nil
 }

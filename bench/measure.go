@@ -160,7 +160,7 @@ func measureThroughputs(ctx context.Context, o options, say func(string, ...any)
 			say("round %d: throughput of %s, %d bytes", round+1, c.system, c.size)
 			s, err := measureThroughput(ctx, c.system, c.size, o.warm, o.length)
 			if err != nil {
-				return nil, fmt.Errorf("throughput of %s with %d bytes: %w", c.system, c.size, err)
+				return nil, fmt.Errorf("%s with %d bytes: %w", c.system, c.size, err)
 			}
 			found[c] = append(found[c], s)
 		}
@@ -219,7 +219,7 @@ func measureLatencies(ctx context.Context, o options, say func(string, ...any)) 
 			say("round %d: latency of %s", round+1, system)
 			q, err := measureLatency(ctx, system, o.samples)
 			if err != nil {
-				return nil, fmt.Errorf("latency of %s: %w", system, err)
+				return nil, fmt.Errorf("%s: %w", system, err)
 			}
 			found[system] = append(found[system], q)
 		}

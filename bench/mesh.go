@@ -138,17 +138,9 @@ func (r *running) resident() (all, anon float64, err error) {
 	return all / n, anon / n, nil
 }
 
-// measureMeshes measures networks of several sizes, and the memory of one node
-// alone and of the nodes of the smallest network.
-func measureMeshes(ctx context.Context, o options, say func(string, ...any)) ([]mesh, *memory, error) {
+// measureMeshes measures networks of several sizes.
+func measureMeshes(ctx context.Context, o options, say func(string, ...any)) ([]mesh, error) {
 	var meshes []mesh
-	mem := &memory{}
-	if err := measureMemory(ctx, o, 1, mem); err != nil {
-		return nil, nil, err
-	}
-	if err := measureMemory(ctx, o, slices.Min(o.meshes), mem); err != nil {
-		return nil, nil, err
-	}
 	for _, nodes := range o.meshes {
 		m := mesh{Nodes: nodes, Links: nodes * (nodes - 1)}
 		var seconds, cpu []float64
@@ -156,7 +148,7 @@ func measureMeshes(ctx context.Context, o options, say func(string, ...any)) ([]
 			say("round %d: mesh of %d nodes", round+1, nodes)
 			r, err := startMesh(ctx, nodes)
 			if err != nil {
-				return nil, nil, fmt.Errorf("mesh of %d nodes: %w", nodes, err)
+				return nil, fmt.Errorf("%d nodes: %w", nodes, err)
 			}
 			seconds, cpu = append(seconds, r.seconds), append(cpu, r.cpu.Seconds())
 			r.close()
@@ -164,29 +156,34 @@ func measureMeshes(ctx context.Context, o options, say func(string, ...any)) ([]
 		m.Seconds, m.CPU = spreadOf(seconds), spreadOf(cpu)
 		meshes = append(meshes, m)
 	}
-	return meshes, mem, nil
+	return meshes, nil
 }
 
-func measureMemory(ctx context.Context, o options, nodes int, mem *memory) error {
+// measureMemory measures a node alone, and how much more the nodes of the
+// smallest mesh have.
+func measureMemory(ctx context.Context, o options) (*memory, error) {
+	peers := slices.Min(o.meshes) - 1
+	all, anon, err := residentOf(ctx, o, 1)
+	if err != nil {
+		return nil, err
+	}
+	_, more, err := residentOf(ctx, o, peers+1)
+	if err != nil {
+		return nil, err
+	}
+	return &memory{NodeKiB: all, NodeAnonKiB: anon, PeerKiB: (more - anon) / float64(peers), Peers: peers}, nil
+}
+
+func residentOf(ctx context.Context, o options, nodes int) (all, anon float64, err error) {
 	r, err := startMesh(ctx, nodes)
 	if err != nil {
-		return fmt.Errorf("memory of %d nodes: %w", nodes, err)
+		return 0, 0, err
 	}
 	defer r.close()
 	if err := pause(ctx, o.settle); err != nil {
-		return err
+		return 0, 0, err
 	}
-	all, anon, err := r.resident()
-	if err != nil {
-		return err
-	}
-	if nodes == 1 {
-		mem.NodeKiB, mem.NodeAnonKiB = all, anon
-	} else {
-		mem.Peers = nodes - 1
-		mem.PeerKiB = (anon - mem.NodeAnonKiB) / float64(mem.Peers)
-	}
-	return nil
+	return r.resident()
 }
 
 // idle is what nodes do when there is nothing to do.
@@ -202,7 +199,7 @@ const idleNodes = 3
 func measureIdle(ctx context.Context, o options) (*idle, error) {
 	r, err := startMesh(ctx, idleNodes)
 	if err != nil {
-		return nil, fmt.Errorf("idle network: %w", err)
+		return nil, err
 	}
 	defer r.close()
 	if err := pause(ctx, o.settle); err != nil {

@@ -41,11 +41,11 @@ type results struct {
 	Quick      bool         `json:"quick,omitempty"`
 	Rounds     int          `json:"rounds"`
 	Machine    machine      `json:"machine"`
-	Throughput []throughput `json:"throughput"`
-	Latency    []latency    `json:"latency"`
+	Throughput []throughput `json:"throughput,omitempty"`
+	Latency    []latency    `json:"latency,omitempty"`
 	Start      *startTime   `json:"start,omitempty"`
 	Memory     *memory      `json:"memory,omitempty"`
-	Mesh       []mesh       `json:"mesh"`
+	Mesh       []mesh       `json:"mesh,omitempty"`
 	Idle       *idle        `json:"idle,omitempty"`
 }
 
