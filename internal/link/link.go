@@ -81,6 +81,7 @@ type Link struct {
 	outbox  *queue.Frames
 	ledger  ledger
 	flushed chan struct{} // closed when nothing is queued or in flight; nil if nobody waits
+	session *session      // the latest whose hello was answered
 	state   state
 }
 

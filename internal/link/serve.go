@@ -32,7 +32,7 @@ type pongs struct {
 // it has moved to a better connection, or nil.
 func (l *Link) serve(ctx context.Context, s *session) *session {
 	p := &pongs{dead: make(chan struct{}), settled: make(chan struct{}, 1)}
-	w := &watch{link: l, pongs: p}
+	w := &watch{link: l, session: s, pongs: p}
 	go func() {
 		p.err = w.read(s.reader)
 		s.end(p.err) // unblocks a write
@@ -178,16 +178,22 @@ func (l *Link) unconfirmed() bool {
 // not taken.
 func (l *Link) probe(ctx context.Context, s *session) (<-chan *session, func() <-chan *session) {
 	better := make(chan *session)
-	ctx, cancel := context.WithCancel(ctx)
 	var targets []int
 	for i, t := range l.cfg.Targets {
 		if t.Rank < s.rank {
 			targets = append(targets, i)
 		}
 	}
+	if len(targets) == 0 {
+		return nil, func() <-chan *session {
+			close(better)
+			return better
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer close(better)
-		for len(targets) > 0 {
+		for {
 			timer := time.NewTimer(l.cfg.Retry)
 			select {
 			case <-ctx.Done():
@@ -208,7 +214,6 @@ func (l *Link) probe(ctx context.Context, s *session) (<-chan *session, func() <
 				break
 			}
 		}
-		<-ctx.Done()
 	}()
 	return better, func() <-chan *session {
 		cancel()
@@ -219,8 +224,9 @@ func (l *Link) probe(ctx context.Context, s *session) (<-chan *session, func() <
 // watch is the reading side of a session: what the peer says about how it is
 // doing.
 type watch struct {
-	link  *Link
-	pongs *pongs
+	link    *Link
+	session *session
+	pongs   *pongs
 
 	// Guarded by the lock of the link.
 	pingID   uint64
@@ -270,11 +276,19 @@ func (w *watch) read(r *wire.Reader) error {
 			if err != nil {
 				return err
 			}
-			w.link.cfg.OnInterest(filters)
+			if w.current() { // after a move, the newer hello knows better
+				w.link.cfg.OnInterest(filters)
+			}
 		case wire.TypeBye:
 			return byeError(payload)
 		}
 	}
+}
+
+func (w *watch) current() bool {
+	w.link.mu.Lock()
+	defer w.link.mu.Unlock()
+	return w.link.session == w.session
 }
 
 func (w *watch) timing(p *wire.Pong) {

@@ -117,6 +117,7 @@ func (l *Link) setTried(target int, err error) {
 func (l *Link) setUp(s *session, hello *wire.Hello) {
 	l.mu.Lock()
 	st := &l.state
+	l.session = s
 	st.word, st.since, st.reason, st.next = stateUp, time.Now(), "", time.Time{}
 	st.transport, st.endpoint, st.rides = s.transport, s.endpoint, s.rides
 	st.connects++
