@@ -1,8 +1,10 @@
 package cli_test
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -41,6 +43,7 @@ func TestMain(m *testing.M) {
 //	ports VAR…                set variables to free ports
 //	keys NAME…                make NAME.key, and set KEY_NAME to its public half
 //	fill IN OUT               copy a file with its variables filled in
+//	tell PORT LINE            write a line to a port of this machine, print the answer
 //	manager                   be a service manager
 //	notified TEXT             wait until the manager has been told so
 func TestScripts(t *testing.T) {
@@ -56,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"ports":      cmdPorts,
 			"keys":       cmdKeys,
 			"fill":       cmdFill,
+			"tell":       cmdTell,
 			"manager":    cmdManager,
 			"notified":   cmdNotified,
 		},
@@ -221,6 +225,18 @@ func cmdKeys(ts *testscript.TestScript, _ bool, args []string) {
 func cmdFill(ts *testscript.TestScript, _ bool, args []string) {
 	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o644))
+}
+
+func cmdTell(ts *testscript.TestScript, _ bool, args []string) {
+	conn, err := net.DialTimeout("tcp", "127.0.0.1:"+args[0], patience)
+	ts.Check(err)
+	defer conn.Close()
+	ts.Check(conn.SetDeadline(time.Now().Add(patience)))
+	_, err = conn.Write([]byte(args[1] + "\n"))
+	ts.Check(err)
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	ts.Check(err)
+	_, _ = io.WriteString(ts.Stdout(), answer)
 }
 
 func cmdManager(ts *testscript.TestScript, _ bool, _ []string) {
