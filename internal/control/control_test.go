@@ -530,3 +530,23 @@ func FuzzClient(f *testing.F) {
 		<-read
 	})
 }
+
+// A node that has stopped to answer, and not yet ended, still has its name.
+func TestNameIsKeptUntilTheEnd(t *testing.T) {
+	dirs := Dirs{runDir(t)}
+	l, err := dirs.Listen("clock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Serve(ctx, l.Listener, newFakeNode()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dirs.Listen("clock"); err == nil {
+		t.Error("another one can run already")
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
