@@ -68,7 +68,7 @@ var rooms = map[string][]string{
 	"standard":       {".", "roles/cuckoo", "roles/injector", "roles/logger", "roles/timer", "transports/tcp"},
 
 	// Beside the house: a program of its own that measures.
-	"bench": {".", "cli", "standard", "internal/secure", "internal/status"},
+	"bench": {".", "cli", "standard", "internal/secure"},
 }
 
 // guests are the modules of others, and which rooms they are let into.

@@ -76,7 +76,7 @@ func floorReceive(ctx context.Context, args []string) error {
 	m := newMeter(skip, samples)
 	done := make(chan struct{})
 	defer close(done)
-	go m.run(done, os.Stdout)
+	go func() { _ = m.run(done, os.Stdout) }() // fails if the bench has gone, as will this
 	return floorCount(channel, m)
 }
 
@@ -127,7 +127,7 @@ func floorSend(ctx context.Context, args []string) error {
 	go ssh.DiscardRequests(requests)
 	go func() {
 		for c := range channels {
-			c.Reject(ssh.Prohibited, "")
+			_ = c.Reject(ssh.Prohibited, "")
 		}
 	}()
 	channel, requests, err := client.OpenChannel("floor", nil)

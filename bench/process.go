@@ -120,7 +120,7 @@ func (p *process) next(ctx context.Context, ok func(report) bool) (report, error
 func stopAll(all []*process) {
 	for _, p := range all {
 		if p.cmd.Process.Signal(syscall.SIGTERM) != nil {
-			p.cmd.Process.Kill()
+			_ = p.cmd.Process.Kill()
 		}
 	}
 	deadline := time.NewTimer(5 * time.Second)
@@ -130,10 +130,10 @@ func stopAll(all []*process) {
 		case <-p.done:
 		case <-deadline.C:
 			deadline.Reset(0) // no more patience with the others
-			p.cmd.Process.Kill()
+			_ = p.cmd.Process.Kill()
 			<-p.done
 		}
-		p.cmd.Wait()
+		_ = p.cmd.Wait() // how it ended does not matter any more
 	}
 }
 

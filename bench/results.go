@@ -61,7 +61,7 @@ func (r *results) print(w io.Writer) {
 			fmt.Fprintf(t, "%d\t%s\t%s\t%.0f\t%s\t%.2f\t%d of %d\t\n", v.Size, label(v.System), v.PerSecond.text(0),
 				v.PerSecond.Median*float64(v.Size)/1e6, v.CPU.text(2), v.SenderCPU.Median, v.Lost, v.Sent)
 		}
-		t.Flush()
+		_ = t.Flush() // w is the terminal or a buffer
 	}
 	if len(r.Latency) > 0 {
 		fmt.Fprintf(w, "\nFrom role to role, in microseconds\n")
@@ -70,7 +70,7 @@ func (r *results) print(w io.Writer) {
 		for _, v := range r.Latency {
 			fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%s\t\n", label(v.System), v.Rate, v.Size, v.P50.text(0), v.P99.text(0), v.P999.text(0))
 		}
-		t.Flush()
+		_ = t.Flush() // w is the terminal or a buffer
 	}
 	if v := r.Start; v != nil {
 		fmt.Fprintf(w, "\nFrom start to first message, in milliseconds\n  the receiver runs already  %s\n  both start                 %s\n", v.Sender.text(1), v.Both.text(1))
@@ -86,7 +86,7 @@ func (r *results) print(w io.Writer) {
 		for _, v := range r.Mesh {
 			fmt.Fprintf(t, "%d\t%d\t%s\t%s\t%.1f\t\n", v.Nodes, v.Links, v.Seconds.text(2), v.CPU.text(2), v.CPU.Median*1000/float64(v.Links))
 		}
-		t.Flush()
+		_ = t.Flush() // w is the terminal or a buffer
 	}
 	if v := r.Idle; v != nil {
 		fmt.Fprintf(w, "\n%d idle nodes for %.0f s, heartbeat 10 s, each\n  CPU          %s %% of a core\n  disk writes  %d bytes\n", v.Nodes, v.Seconds, v.CPUPercent.text(3), v.WriteBytes)
