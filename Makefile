@@ -24,7 +24,7 @@ test: test-tools
 # Programs that some tests look for. Without them these tests are skipped, and
 # say so with -v.
 test-tools:
-	@tools/test-tools.sh openssh-client:ssh-keygen iproute2:ip
+	@tools/test-tools.sh openssh-client:ssh-keygen
 
 check: fmt vet static vuln generated narrow platforms
 
