@@ -118,18 +118,18 @@ func TestDigest(t *testing.T) {
 		{"a comment", "heartbeat: 30", "heartbeat: 30 # often", nil},
 		{"another way to write it", "heartbeat: 30", "heartbeat: 0.5m", nil},
 		{"a list instead of words", "rolePath: /a:/b", "rolePath: [/a, /b]", nil},
-		{"the default, written", "importPath: /d", "importPath: /d\nhmac2: x", nil},
+		{"the default, written", "timePrefix", "keep: 3\n                timePrefix", nil},
 		{"a description", "description: ticks", "description: tocks", nil},
 		{"the comment of a key", "me@clock", "you@clock", nil},
 		{"a root option", "heartbeat: 30", "heartbeat: 31", []string{"heartbeat"}},
 		{"a root option removed", "importPath: /d\n", "", []string{"importPath"}},
+		{"the order of the roles", "            cuckoo:\n                timer: timer1\n", "", nil},
 		{"a role", "tick: 500ms", "tick: 501ms", []string{"system.clock"}},
 		{"an override", "heartbeat: 5", "heartbeat: 6", []string{"system.clock"}},
 	} {
 		text := strings.Replace(base, c.old, c.new, 1)
-		if c.what == "the default, written" {
-			text = strings.Replace(text, "hmac2: x", "", 1)
-			text = strings.Replace(text, "timePrefix", "keep: 3\n                timePrefix", 1)
+		if c.what == "the order of the roles" { // what was cut goes to the front
+			text = strings.Replace(text, "        roles:\n", "        roles:\n"+c.old, 1)
 		}
 		if text == base {
 			t.Fatalf("%s: nothing changed", c.what)
@@ -198,7 +198,7 @@ func TestLoad(t *testing.T) {
 // TestHostile gives files that are made to be hard to read. Each is refused or
 // read within seconds.
 func TestHostile(t *testing.T) {
-	const n = 50_000
+	const n = 30_000
 	repeat := func(s string) []byte { return []byte(strings.Repeat(s, n/len(s))) }
 	chain := "system:\n    a0: &a0 [x]\n"
 	for i := range 5000 {

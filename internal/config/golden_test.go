@@ -47,9 +47,23 @@ func registry(t testing.TB) *kozo.Registry {
 			t.Fatal(err)
 		}
 	}
-	err := types.AddTransport(kozo.DefineTransport("pipe", "A transport that goes nowhere.", func(none) (kozo.Transport, error) { return pipe{}, nil }))
-	if err != nil {
-		t.Fatal(err)
+	type far struct {
+		Address string    `option:"address" doc:"a place that is far away"`
+		Port    kozo.Port `option:"port" default:"9003" doc:"a port"`
+	}
+	transports := []kozo.TransportType{
+		kozo.DefineTransport("pipe", "A transport that goes nowhere.", func(none) (kozo.Transport, error) { return pipe{}, nil }),
+		kozo.DefineTransport("far", "A transport that does not take every address.", func(o far) (kozo.Transport, error) {
+			if !strings.HasSuffix(o.Address, ".far") {
+				return nil, kozo.Errorf("address", "%q is not far away", o.Address)
+			}
+			return pipe{}, nil
+		}),
+	}
+	for _, tr := range transports {
+		if err := types.AddTransport(tr); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return types
 }

@@ -41,8 +41,17 @@ func sameLetters(word string, others []string) bool {
 // home says where a key belongs that was found at a level where it does not, or
 // nothing if it belongs nowhere.
 func (c *checker) home(found level, key string) string {
-	isRole := func(t kozo.RoleType) bool { return shape.Has(t.Options, key) }
-	isTransport := func(t kozo.TransportType) bool { return shape.Has(t.Options, key) }
+	var roles, transports []string // the types that have such an option
+	for _, t := range c.types.Roles() {
+		if shape.Has(t.Options, key) {
+			roles = append(roles, t.Name)
+		}
+	}
+	for _, t := range c.types.Transports() {
+		if shape.Has(t.Options, key) {
+			transports = append(transports, t.Name)
+		}
+	}
 	_, roleType := c.types.Role(key)
 	_, transportType := c.types.Transport(key)
 	switch {
@@ -62,12 +71,10 @@ func (c *checker) home(found level, key string) string {
 		return fmt.Sprintf("%s is a type of transport; move it under %s", key, shape.TransportsKey)
 	case shape.Has(c.shape.Role, key) && found != atTransport:
 		return fmt.Sprintf("%s is an option of a role; move it into one of the blocks under %s", key, shape.RolesKey)
-	case slices.ContainsFunc(c.types.Roles(), isRole):
-		i := slices.IndexFunc(c.types.Roles(), isRole)
-		return fmt.Sprintf("%s is an option of a role of type %s", key, c.types.Roles()[i].Name)
-	case slices.ContainsFunc(c.types.Transports(), isTransport):
-		i := slices.IndexFunc(c.types.Transports(), isTransport)
-		return fmt.Sprintf("%s is an option of a transport of type %s", key, c.types.Transports()[i].Name)
+	case len(roles) > 0:
+		return fmt.Sprintf("%s is an option of a role of type %s", key, strings.Join(roles, " or "))
+	case len(transports) > 0:
+		return fmt.Sprintf("%s is an option of a transport of type %s", key, strings.Join(transports, " or "))
 	}
 	return ""
 }

@@ -70,7 +70,7 @@ func TestSchema(t *testing.T) {
 	for _, name := range []string{
 		"unknown-at-root", "unknown-in-node", "unknown-in-role", "unknown-in-transport", "unknown-in-override", "misplaced-type",
 		"missing-system", "missing-options", "no-nodes", "wrong-types", "policy", "out-of-range", "unknown-role-type",
-		"unknown-transport-type", "list-for-block", "names", "long-name", "no-value",
+		"unknown-transport-type", "list-for-block", "names", "long-name", "no-value", "no-type", "no-heartbeat",
 	} {
 		if fault := s.check(t, filepath.Join("testdata", "bad", name+".yml")); fault == "" {
 			t.Errorf("%s passes the schema", name)
