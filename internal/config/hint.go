@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"kozo"
 	"kozo/internal/config/shape"
 	"kozo/internal/config/tree"
 )
