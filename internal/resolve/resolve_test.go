@@ -242,6 +242,11 @@ func TestHostileAvahiDoesNoHarm(t *testing.T) {
 // local network does.
 func responder(t *testing.T, group string, answer func(question dnsmessage.Message) [][]byte) netip.AddrPort {
 	t.Helper()
+	return responderFrom(t, group, func(q dnsmessage.Message, _ net.Addr) [][]byte { return answer(q) })
+}
+
+func responderFrom(t *testing.T, group string, answer func(question dnsmessage.Message, from net.Addr) [][]byte) netip.AddrPort {
+	t.Helper()
 	addr := netip.MustParseAddr(group)
 	for _, i := range multicastInterfaces() {
 		network := "udp4"
@@ -276,7 +281,7 @@ func responder(t *testing.T, group string, answer func(question dnsmessage.Messa
 					t.Error("the question cannot be read")
 					continue
 				}
-				for _, a := range answer(q) {
+				for _, a := range answer(q, from) {
 					c.WriteTo(a, from)
 				}
 			}
@@ -382,6 +387,30 @@ func TestHostileMachinesDoNoHarm(t *testing.T) {
 	}
 	if took := time.Since(start); took > localTime+500*time.Millisecond {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// Only who may use the port of the group answers for names: on a machine that is
+// the responder, not any program of any user.
+func TestAnswersFromOtherPortsAreIgnored(t *testing.T) {
+	other, err := net.ListenPacket("udp4", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	asked := make(chan net.Addr, 10)
+	at := responderFrom(t, "224.0.0.251", func(q dnsmessage.Message, from net.Addr) [][]byte {
+		other.WriteTo(reply(q, "clock.local", "10.0.0.1"), from)
+		asked <- from
+		return nil
+	})
+	r := lonely(book{"clock.local": ips("192.0.2.1")})
+	r.Groups = []netip.AddrPort{at}
+	if got, err := r.Lookup(t.Context(), "clock.local"); err != nil || !slices.Equal(got, ips("192.0.2.1")) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if len(asked) == 0 {
+		t.Error("nobody was asked")
 	}
 }
 

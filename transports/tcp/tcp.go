@@ -152,8 +152,13 @@ func (t *transport) Listen(ctx context.Context, env *kozo.TransportEnv) (net.Lis
 func (t *transport) Warnings() []*kozo.OptionError {
 	var warnings []*kozo.OptionError
 	for _, name := range t.names {
-		if a, err := netip.ParseAddr(name); err == nil && (a.IsUnspecified() || a.IsMulticast()) {
+		a, err := netip.ParseAddr(name)
+		switch {
+		case err != nil:
+		case a.IsUnspecified(), a.IsMulticast():
 			warnings = append(warnings, kozo.Errorf("address", "%s is not the address of a machine; others cannot dial it", name))
+		case a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "":
+			warnings = append(warnings, kozo.Errorf("address", "%s needs the network interface of the machine that dials it, as in %s%%eth0; a .local name is simpler", name, name))
 		}
 		if err := checkOnion(name); err != nil {
 			warnings = append(warnings, kozo.Errorf("address", "%s cannot be reached: %w", name, err))

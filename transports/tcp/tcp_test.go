@@ -135,6 +135,7 @@ func TestWarnings(t *testing.T) {
 		strings.Replace(duck, "d.onion", "e.onion", 1): "version 3",
 		"0.0.0.0":     "is not the address of a machine",
 		"::":          "is not the address of a machine",
+		"fe80::1":     "as in fe80::1%eth0",
 		"224.0.0.251": "is not the address of a machine",
 		"onion":       "",
 		"127.0.0.1":   "",
