@@ -1,15 +1,15 @@
 package kozo
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/tinylib/msgp/msgp"
 )
@@ -18,7 +18,8 @@ import (
 // once, by whoever makes the message, and decoded only by whoever looks at it.
 //
 // The values are those that every language has: nil, booleans, integers,
-// floating-point numbers, strings, bytes, lists and maps with string keys.
+// floating-point numbers, strings of valid UTF-8, bytes, lists and maps with
+// string keys.
 // A Body must not be changed once it is part of a message that was sent.
 type Body []byte
 
@@ -27,14 +28,16 @@ const MaxDepth = 32
 
 // Errors of bodies.
 var (
-	ErrBody  = errors.New("the body is not one value in MessagePack")
-	ErrDepth = fmt.Errorf("lists and maps are nested more than %d deep", MaxDepth)
+	ErrBody     = errors.New("the body is not one value in MessagePack")
+	ErrBodyText = errors.New("a string in the body is not valid UTF-8; such data is sent as bytes")
+	ErrDepth    = fmt.Errorf("lists and maps are nested more than %d deep", MaxDepth)
 )
 
 // Pack encodes a value. It takes nil, bool, every integer and float type,
 // string, []byte, lists ([]any, []string) and maps (map[string]any,
 // map[string]string) of these, and any other value as encoding/json would write
-// it. The error names what cannot be encoded.
+// it. What is not valid UTF-8 in a string becomes U+FFFD, as encoding/json does
+// it too. The error names what cannot be encoded.
 func Pack(v any) (Body, error) {
 	if v == nil {
 		return nil, nil
@@ -43,10 +46,8 @@ func Pack(v any) (Body, error) {
 	return Body(b), err
 }
 
+// appendValue appends a value that stands in so many lists and maps.
 func appendValue(b []byte, v any, depth int) ([]byte, error) {
-	if depth > MaxDepth {
-		return b, ErrDepth
-	}
 	switch v := v.(type) {
 	case nil:
 		return msgp.AppendNil(b), nil
@@ -60,11 +61,16 @@ func appendValue(b []byte, v any, depth int) ([]byte, error) {
 		return msgp.AppendUint64(b, v), nil
 	case float64:
 		return msgp.AppendFloat64(b, v), nil
+	case float32:
+		return msgp.AppendFloat64(b, float64(v)), nil // JSON has no infinities
 	case string:
-		return msgp.AppendString(b, v), nil
+		return appendString(b, v), nil
 	case []byte:
 		return msgp.AppendBytes(b, v), nil
 	case []any:
+		if depth == MaxDepth {
+			return b, ErrDepth
+		}
 		b = msgp.AppendArrayHeader(b, uint32(len(v)))
 		for _, e := range v {
 			var err error
@@ -74,6 +80,9 @@ func appendValue(b []byte, v any, depth int) ([]byte, error) {
 		}
 		return b, nil
 	case map[string]any:
+		if depth == MaxDepth {
+			return b, ErrDepth
+		}
 		keys := make([]string, 0, len(v))
 		for k := range v {
 			keys = append(keys, k)
@@ -81,7 +90,7 @@ func appendValue(b []byte, v any, depth int) ([]byte, error) {
 		slices.Sort(keys) // equal values have equal bodies
 		b = msgp.AppendMapHeader(b, uint32(len(v)))
 		for _, k := range keys {
-			b = msgp.AppendString(b, k)
+			b = appendString(b, k)
 			var err error
 			if b, err = appendValue(b, v[k], depth+1); err != nil {
 				return b, err
@@ -112,18 +121,8 @@ func appendValue(b []byte, v any, depth int) ([]byte, error) {
 	return appendValue(b, plain, depth)
 }
 
-// plainJSON decodes JSON so that integers stay integers.
-func plainJSON(text []byte) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("there is something after the JSON value")
-	}
-	return v, nil
+func appendString(b []byte, s string) []byte {
+	return msgp.AppendString(b, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
 // Check says whether the body is well formed. It allocates nothing, and its
@@ -153,14 +152,16 @@ func fits(b []byte) bool {
 }
 
 func checkValue(b []byte, depth int) ([]byte, error) {
-	if depth > MaxDepth {
-		return b, ErrDepth
-	}
 	if !fits(b) {
 		return b, ErrBody
 	}
 	switch msgp.NextType(b) {
+	case msgp.StrType:
+		return checkString(b)
 	case msgp.ArrayType:
+		if depth == MaxDepth {
+			return b, ErrDepth
+		}
 		n, b, err := msgp.ReadArrayHeaderBytes(b)
 		// Each element has at least one byte: a count that the body cannot
 		// hold is refused before anything is allocated for it.
@@ -174,16 +175,16 @@ func checkValue(b []byte, depth int) ([]byte, error) {
 		}
 		return b, nil
 	case msgp.MapType:
+		if depth == MaxDepth {
+			return b, ErrDepth
+		}
 		n, b, err := msgp.ReadMapHeaderBytes(b)
 		if err != nil || 2*uint64(n) > uint64(len(b)) {
 			return b, ErrBody
 		}
 		for ; n > 0; n-- {
-			if msgp.NextType(b) != msgp.StrType || !fits(b) {
-				return b, ErrBody
-			}
-			if b, err = msgp.Skip(b); err != nil {
-				return b, ErrBody
+			if b, err = checkString(b); err != nil {
+				return b, err
 			}
 			if b, err = checkValue(b, depth+1); err != nil {
 				return b, err
@@ -191,7 +192,7 @@ func checkValue(b []byte, depth int) ([]byte, error) {
 		}
 		return b, nil
 	case msgp.NilType, msgp.BoolType, msgp.IntType, msgp.UintType, msgp.Float32Type,
-		msgp.Float64Type, msgp.StrType, msgp.BinType:
+		msgp.Float64Type, msgp.BinType:
 		rest, err := msgp.Skip(b)
 		if err != nil {
 			return b, ErrBody
@@ -201,9 +202,24 @@ func checkValue(b []byte, depth int) ([]byte, error) {
 	return b, ErrBody
 }
 
+func checkString(b []byte) ([]byte, error) {
+	if msgp.NextType(b) != msgp.StrType || !fits(b) {
+		return b, ErrBody
+	}
+	s, rest, err := msgp.ReadStringZC(b)
+	switch {
+	case err != nil:
+		return b, ErrBody
+	case !utf8.Valid(s):
+		return b, ErrBodyText
+	}
+	return rest, nil
+}
+
 // Value decodes the body into nil, bool, int64, uint64 (only for what int64
-// cannot hold), float64, string, []byte, []any and map[string]any. An empty body
-// is nil.
+// cannot hold), float64, string, []byte, []any and map[string]any, of which the
+// last one wins where a key comes twice. An empty body is nil. It decodes what
+// [Body.Check] accepts and nothing else.
 func (b Body) Value() (any, error) {
 	if len(b) == 0 {
 		return nil, nil
@@ -219,9 +235,6 @@ func (b Body) Value() (any, error) {
 }
 
 func readValue(b []byte, depth int) (any, []byte, error) {
-	if depth > MaxDepth {
-		return nil, b, ErrDepth
-	}
 	if !fits(b) {
 		return nil, b, ErrBody
 	}
@@ -248,10 +261,12 @@ func readValue(b []byte, depth int) (any, []byte, error) {
 	case msgp.Float64Type:
 		v, b, err = wrap(msgp.ReadFloat64Bytes(b))
 	case msgp.StrType:
-		v, b, err = wrap(msgp.ReadStringBytes(b))
+		return wrap(readString(b))
 	case msgp.BinType:
 		var p []byte
-		p, b, err = msgp.ReadBytesBytes(b, nil)
+		if p, b, err = msgp.ReadBytesBytes(b, nil); p == nil {
+			p = []byte{} // bytes all the same, where nil would be null in JSON
+		}
 		v = p
 	case msgp.ArrayType:
 		return readList(b, depth)
@@ -268,7 +283,19 @@ func readValue(b []byte, depth int) (any, []byte, error) {
 
 func wrap[T any](v T, b []byte, err error) (any, []byte, error) { return v, b, err }
 
+func readString(b []byte) (string, []byte, error) {
+	rest, err := checkString(b)
+	if err != nil {
+		return "", b, err
+	}
+	s, _, err := msgp.ReadStringBytes(b)
+	return s, rest, err
+}
+
 func readList(b []byte, depth int) (any, []byte, error) {
+	if depth == MaxDepth {
+		return nil, b, ErrDepth
+	}
 	n, b, err := msgp.ReadArrayHeaderBytes(b)
 	if err != nil || uint64(n) > uint64(len(b)) {
 		return nil, b, ErrBody
@@ -283,79 +310,22 @@ func readList(b []byte, depth int) (any, []byte, error) {
 }
 
 func readMap(b []byte, depth int) (any, []byte, error) {
+	if depth == MaxDepth {
+		return nil, b, ErrDepth
+	}
 	n, b, err := msgp.ReadMapHeaderBytes(b)
 	if err != nil || 2*uint64(n) > uint64(len(b)) {
 		return nil, b, ErrBody
 	}
 	m := make(map[string]any, n)
 	for ; n > 0; n-- {
-		if !fits(b) {
-			return nil, b, ErrBody
-		}
 		var k string
-		if k, b, err = msgp.ReadStringBytes(b); err != nil {
-			return nil, b, ErrBody
+		if k, b, err = readString(b); err != nil {
+			return nil, b, err
 		}
 		if m[k], b, err = readValue(b, depth+1); err != nil {
 			return nil, b, err
 		}
 	}
 	return m, b, nil
-}
-
-// Text returns the body for a person to read: a string as it is, anything else
-// as JSON, nothing for an empty body.
-func (b Body) Text() string {
-	if len(b) == 0 {
-		return ""
-	}
-	if msgp.NextType(b) == msgp.StrType && fits(b) {
-		if s, _, err := msgp.ReadStringBytes(b); err == nil {
-			return s
-		}
-	}
-	text, err := b.MarshalJSON()
-	if err != nil {
-		return fmt.Sprintf("(%d bytes that are not a value)", len(b))
-	}
-	return string(text)
-}
-
-// MarshalJSON writes the value as JSON: bytes as base64, a number that is not
-// finite as a string.
-func (b Body) MarshalJSON() ([]byte, error) {
-	v, err := b.Value()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(finite(v))
-}
-
-// finite replaces the numbers that JSON does not have.
-func finite(v any) any {
-	switch v := v.(type) {
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return strconv.FormatFloat(v, 'g', -1, 64)
-		}
-	case []any:
-		for i := range v {
-			v[i] = finite(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = finite(v[k])
-		}
-	}
-	return v
-}
-
-// UnmarshalJSON encodes a JSON value. Integers stay integers.
-func (b *Body) UnmarshalJSON(text []byte) error {
-	v, err := plainJSON(text)
-	if err != nil {
-		return err
-	}
-	*b, err = Pack(v)
-	return err
 }

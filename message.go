@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 )
 
 // Kind is the kind of a message.
@@ -59,8 +60,8 @@ const MaxField = 255
 // one value, and one Body, is shared by all roles of a node that receive it.
 type Message struct {
 	Kind    Kind
-	Type    string    // what happened or what to do: "tick"; at most MaxField bytes
-	Channel string    // optional sub-address: which of many should feel addressed; at most MaxField bytes
+	Type    string    // what happened or what to do: "tick"; at most MaxField bytes of UTF-8
+	Channel string    // optional sub-address: which of many should feel addressed; at most MaxField bytes of UTF-8
 	From    RoleRef   // who sent it; set by the node, whatever the sender wrote
 	Time    time.Time // when it was sent, by the sender's clock; set by the node
 	Seq     uint64    // counts the messages of its sender from 1 since that node started; set by the node
@@ -69,12 +70,15 @@ type Message struct {
 
 // Errors of [Message.Check].
 var (
-	ErrKind  = errors.New("the kind of a message is event, order or log")
-	ErrType  = errors.New("an event or an order needs a type")
-	ErrField = fmt.Errorf("the type or channel of a message has more than %d bytes", MaxField)
+	ErrKind      = errors.New("the kind of a message is event, order or log")
+	ErrType      = errors.New("an event or an order needs a type")
+	ErrField     = fmt.Errorf("the type or channel of a message has more than %d bytes", MaxField)
+	ErrFieldText = errors.New("the type or channel of a message is not valid UTF-8")
 )
 
-// Check says whether a message can be sent as it is.
+// Check says whether a message can be sent as it is; of the body it knows
+// nothing, see [Body.Check]. Types and channels may contain anything that is
+// text, line breaks included: who shows them uses [Printable].
 func (m *Message) Check() error {
 	switch {
 	case !m.Kind.Valid():
@@ -83,6 +87,8 @@ func (m *Message) Check() error {
 		return ErrType
 	case len(m.Type) > MaxField || len(m.Channel) > MaxField:
 		return ErrField
+	case !utf8.ValidString(m.Type) || !utf8.ValidString(m.Channel):
+		return ErrFieldText
 	}
 	return nil
 }

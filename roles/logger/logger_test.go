@@ -91,7 +91,7 @@ func TestLinesCannotBeForged(t *testing.T) {
 	m.From.Node = "n\n"
 	role.Deliver(m)
 	role.Stop()
-	want := `timer1@n\n: info\nx: a\r\nb@c: forged\x1b[2J\u2028\u0085\xff\x00` + "\n"
+	want := `timer1@n\n: info\nx: a\r\nb@c: forged\x1b[2J\u2028\u0085�\x00` + "\n"
 	expect(t, file, want)
 	if role.Out() != want {
 		t.Errorf("printed %q", role.Out())
