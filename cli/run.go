@@ -147,15 +147,28 @@ func (s served) Tail(ctx context.Context, filters []kozo.Filter) iter.Seq2[kozo.
 	}
 }
 
-// stopOnSignal returns a context that the first signal to stop ends. The second
-// one has its usual effect, which is to end the program.
+// sameSignal is how long after the first signal a second one is taken for the
+// same: "timeout", for one, sends it both to the program and to its group.
+const sameSignal = 300 * time.Millisecond
+
+// stopOnSignal returns a context that the first signal to stop ends. A second one
+// has its usual effect, which is to end the program. The function that is
+// returned gives the signals back.
 func stopOnSignal(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := signal.NotifyContext(ctx, stopSignals()...)
-	done := context.AfterFunc(ctx, cancel) // gives the signals back
-	return ctx, func() {
-		done()
-		cancel()
-	}
+	ctx, giveBack := signal.NotifyContext(ctx, stopSignals()...)
+	ended := make(chan struct{})
+	waiting := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(sameSignal):
+		case <-ended:
+		}
+		giveBack()
+	})
+	return ctx, sync.OnceFunc(func() {
+		waiting()
+		close(ended)
+		giveBack()
+	})
 }
 
 func reopenOnSignal(ctx context.Context, n *node.Node) {

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 //	exits CODE COMMAND…       run a command and look at its exit code
 //	eventually REGEXP COMMAND…  run it again until its output matches
 //	start NAME ARG…           run kozo in the background; what it prints goes to
-//	                          the files NAME.out and NAME.err
+//	                          the files NAME.out and NAME.err, its number to $PID_NAME
 //	signal NAME SIGNAL        send it INT, TERM, HUP or KILL
 //	ended NAME CODE [WITHIN]  wait for its end, look at its exit code and at the
 //	                          time since the signal
@@ -163,6 +163,7 @@ func cmdStart(ts *testscript.TestScript, _ bool, args []string) {
 	defer stderr.Close()
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	ts.Check(cmd.Start())
+	ts.Setenv("PID_"+args[0], strconv.Itoa(cmd.Process.Pid))
 	p := &process{cmd: cmd, end: make(chan struct{})}
 	here(ts).started[args[0]] = p
 	go func() {
