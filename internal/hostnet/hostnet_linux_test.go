@@ -4,7 +4,21 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"time"
 )
+
+// fill dials until nobody is taken any more, and returns how many were.
+func fill(t *testing.T, address string, most int) int {
+	t.Helper()
+	for i := range most {
+		c, err := net.DialTimeout("tcp", address, 300*time.Millisecond)
+		if err != nil {
+			return i
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	return most
+}
 
 func TestBacklogBoundsWhoWaits(t *testing.T) {
 	for backlog, most := range map[int]int{1: 3, 0: 20, 10: 12} {

@@ -3,11 +3,9 @@ package hostnet
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/netip"
 	"slices"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -74,17 +72,4 @@ func TestTakenPortIsAnError(t *testing.T) {
 		again.Close()
 		t.Error("the port was bound twice")
 	}
-}
-
-// fill dials until nobody is taken any more, and returns how many were.
-func fill(t *testing.T, address string, most int) int {
-	t.Helper()
-	for i := range most {
-		c, err := net.DialTimeout("tcp", address, 300*time.Millisecond)
-		if err != nil {
-			return i
-		}
-		t.Cleanup(func() { c.Close() })
-	}
-	return most
 }

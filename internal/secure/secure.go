@@ -60,7 +60,8 @@ type Config struct {
 	IdleTimeout func(peer kozo.NodeName) time.Duration
 
 	// ReadSize is the most bytes that one read takes, and the unit in which
-	// the time limits of writes grow; 0 means 64 KiB.
+	// the time limits of writes grow; 0 means 64 KiB, and more than 1 MiB is
+	// taken as 1 MiB.
 	ReadSize int
 }
 
