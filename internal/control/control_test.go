@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -400,6 +401,38 @@ func TestListenRace(t *testing.T) {
 	}
 	if won != 1 {
 		t.Errorf("%d of them run", won)
+	}
+}
+
+// Names are given back and taken again, and never had by two at a time.
+func TestListenAgainAndAgain(t *testing.T) {
+	dirs := Dirs{runDir(t)}
+	var holders, taken atomic.Int32
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 200 {
+				l, err := dirs.Listen("clock")
+				if err != nil {
+					continue
+				}
+				taken.Add(1)
+				if holders.Add(1) != 1 {
+					t.Error("two have the name")
+				}
+				holders.Add(-1)
+				if err := l.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if taken.Load() == 0 {
+		t.Error("nobody ever had the name")
+	}
+	if left, err := os.ReadDir(dirs[0]); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 

@@ -13,20 +13,44 @@ import (
 // errLocked says that another process has the lock.
 var errLocked = errors.New("the file is locked")
 
-// lockFile opens a file and locks it until it is closed or the process ends.
+// lockFile opens a file and locks it until unlock is called or the process ends.
 func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errLocked
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, err
 		}
-		return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			_ = f.Close()
+			if errors.Is(err, syscall.EWOULDBLOCK) {
+				return nil, errLocked
+			}
+			return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
+		}
+		// Who had it before may have removed it after we opened it: then the next
+		// one would lock another file.
+		if isAt(f, path) {
+			return f, nil
+		}
+		_ = f.Close()
 	}
-	return f, nil
+}
+
+func isAt(f *os.File, path string) bool {
+	ours, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Lstat(path)
+	return err == nil && os.SameFile(ours, there)
+}
+
+// unlock removes the file and lets it go, in this order.
+func unlock(f *os.File) error {
+	if isAt(f, f.Name()) {
+		_ = os.Remove(f.Name())
+	}
+	return f.Close()
 }
 
 // checkDir refuses a directory in which another user could put a socket of

@@ -10,8 +10,8 @@ import (
 // errLocked says that another process has the lock.
 var errLocked = errors.New("the file is locked")
 
-// lockFile opens a file that no other process can open until it is closed or
-// the process ends.
+// lockFile opens a file that no other process can open until unlock is called
+// or the process ends.
 func lockFile(path string) (*os.File, error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
@@ -29,6 +29,9 @@ func lockFile(path string) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(h), path), nil
 }
+
+// unlock lets the file go. It stays: nobody could remove it safely.
+func unlock(f *os.File) error { return f.Close() }
 
 // checkDir accepts any directory: the temporary directory of a user is theirs
 // alone.

@@ -78,7 +78,7 @@ func (l *Listener) Path() string { return l.Addr().String() }
 
 // Close removes the socket and lets the name go.
 func (l *Listener) Close() error {
-	return errors.Join(ignoreClosed(l.Listener.Close()), ignoreClosed(l.lock.Close()))
+	return errors.Join(ignoreClosed(l.Listener.Close()), ignoreClosed(unlock(l.lock)))
 }
 
 func ignoreClosed(err error) error {
@@ -130,7 +130,7 @@ func listenIn(dir string, node kozo.NodeName) (*Listener, error) {
 	}
 	l, err := bind(path)
 	if err != nil {
-		_ = lock.Close()
+		_ = unlock(lock)
 		if errors.Is(err, errAlive) {
 			err = &RunningError{Node: node, PID: pidIn(dir, node)}
 		}
