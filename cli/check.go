@@ -60,7 +60,8 @@ With NODE, look also at what this machine must have to be that node: the private
 key and the storage. Nothing is started, and nothing is dialled.
 
 Exit codes: 0 it is right, 78 it is wrong.`,
-		Args: takes("[CONFIG]", "[NODE]"),
+		Args:              takes("[CONFIG]", "[NODE]"),
+		ValidArgsFunction: a.completeNodes,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				path, err := a.guessConfig("check CONFIG [NODE]")

@@ -70,8 +70,9 @@ type app struct {
 	types          *kozo.Registry
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	json           bool // the facts are for a program
-	understood     bool // the command line made sense
+	json           bool  // the facts are for a program
+	understood     bool  // the command line made sense
+	unwritten      error // the first one of the standard output
 }
 
 func (a *app) main(args []string) int {
@@ -80,6 +81,9 @@ func (a *app) main(args []string) int {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	err := root.ExecuteContext(context.Background())
+	if err == nil && a.unwritten != nil {
+		err = failed("%w", a.unwritten)
+	}
 	if err == nil {
 		return ExitOK
 	}
@@ -112,9 +116,10 @@ One file describes the network, and every node has a copy of it.
 
   kozo CONFIG NODE    runs the node with this name
   kozo demo           shows a network at work on this machine`,
-		Args:          cobra.ArbitraryArgs,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.completeNodes,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
 		// Ours has hints and exit codes like the other commands.
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		PersistentPreRun: func(*cobra.Command, []string) {
@@ -212,8 +217,11 @@ func (a *app) emitLine(v any) error {
 	return enc.Encode(v)
 }
 
+// printf prints a fact. That it could not be written is said at the end.
 func (a *app) printf(format string, args ...any) {
-	_, _ = fmt.Fprintf(a.stdout, format, args...)
+	if _, err := fmt.Fprintf(a.stdout, format, args...); err != nil && a.unwritten == nil {
+		a.unwritten = err
+	}
 }
 
 // say is for how it goes, and not for facts.

@@ -34,3 +34,16 @@ zsh, fish or powershell.`,
 		},
 	}
 }
+
+// completeNodes completes the arguments of a command that takes a file first and
+// names of its nodes after that.
+func (a *app) completeNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	var names []string
+	for _, n := range a.nodesIn(args[0]) {
+		names = append(names, string(n))
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

@@ -9,9 +9,10 @@ import (
 
 func (a *app) explainCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "explain [CONFIG] A B",
-		Short: "Tell at length how two nodes talk to each other",
-		Args:  takes("[CONFIG]", "A", "B"),
+		Use:               "explain [CONFIG] A B",
+		Short:             "Tell at length how two nodes talk to each other",
+		Args:              takes("[CONFIG]", "A", "B"),
+		ValidArgsFunction: a.completeNodes,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 2 {
 				path, err := a.guessConfig("explain CONFIG A B")

@@ -48,7 +48,8 @@ ends it at once. SIGHUP makes its roles open their log files again.
 
 Exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong usage,
 78 the configuration is wrong.`,
-		Args: takes("CONFIG", "NODE"),
+		Args:              takes("CONFIG", "NODE"),
+		ValidArgsFunction: a.completeNodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.run(cmd.Context(), args[0], args[1], opts)
 		},
