@@ -24,7 +24,9 @@ func (f *Filter) Match(m *Message) bool {
 		(f.Node == "" || f.Node == m.From.Node)
 }
 
-// String writes the filter as [ParseFilter] reads it.
+// String writes the filter as [ParseFilter] reads it. It writes a type or channel
+// as it is: one that would mean something else there, such as a type with a
+// colon, is for people only.
 func (f Filter) String() string {
 	part := func(s string) string {
 		if s == "" {
@@ -46,7 +48,7 @@ func (f Filter) String() string {
 }
 
 // ParseFilter reads a filter from KIND[:TYPE[:CHANNEL]] and, after "from",
-// ROLE[@NODE] or @NODE, where "*" or nothing stands for any: "event:tick",
+// ROLE, ROLE@NODE or @NODE, where "*" or nothing stands for any: "event:tick",
 // "order", "* from timer1", "log:warn from @clock".
 func ParseFilter(s string) (Filter, error) {
 	var f Filter
@@ -78,5 +80,13 @@ func ParseFilter(s string) (Filter, error) {
 	}
 	role, node, _ := strings.Cut(from, "@")
 	f.Role, f.Node = RoleName(star(role)), NodeName(star(node))
+	for _, name := range []string{string(f.Role), string(f.Node)} {
+		if name == "" {
+			continue
+		}
+		if err := CheckName(name); err != nil {
+			return Filter{}, fmt.Errorf("%q after \"from\" is not ROLE, ROLE@NODE or @NODE: %w", from, err)
+		}
+	}
 	return f, nil
 }

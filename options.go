@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -121,7 +120,6 @@ func (o Option) parse(raw Raw) (any, error) {
 		return nil, fmt.Errorf("expected %s, found a list", o.Type.article())
 	}
 	text := strings.TrimSpace(raw.Text)
-	bad := func() error { return fmt.Errorf("expected %s, found %q", o.Type.article(), raw.Text) }
 	switch o.Type {
 	case TypeString:
 		if len(o.OneOf) > 0 && !slices.Contains(o.OneOf, raw.Text) {
@@ -134,29 +132,21 @@ func (o Option) parse(raw Raw) (any, error) {
 		}
 		return Path(raw.Text), nil
 	case TypeBool:
-		switch text {
-		case "true", "True", "TRUE", "yes", "Yes", "on", "On":
+		switch strings.ToLower(text) {
+		case "true", "yes", "on":
 			return true, nil
-		case "false", "False", "FALSE", "no", "No", "off", "Off":
+		case "false", "no", "off":
 			return false, nil
 		}
 		return nil, fmt.Errorf("expected true or false, found %q", raw.Text)
-	case TypeInt, TypePort:
-		i, err := strconv.ParseInt(strings.ReplaceAll(text, "_", ""), 0, 64)
-		if err != nil {
-			return nil, bad()
-		}
-		if o.Type == TypeInt {
-			return int(i), nil
-		}
-		if i < 1 || i > 65535 {
-			return nil, fmt.Errorf("a port is a number from 1 to 65535, not %d", i)
-		}
-		return Port(i), nil
+	case TypeInt:
+		return parseInt(text)
+	case TypePort:
+		return parsePort(text)
 	case TypeNumber:
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			return nil, bad()
+			return nil, fmt.Errorf("expected %s, found %q", o.Type.article(), raw.Text)
 		}
 		return f, nil
 	case TypeDuration:
@@ -185,6 +175,44 @@ func (t OptionType) article() string {
 	return "a " + string(t)
 }
 
+func parseInt(text string) (int, error) {
+	if err := leadingZero(text); err != nil {
+		return 0, err
+	}
+	// An int has 32 bits on small computers, and must not wrap around there.
+	i, err := strconv.ParseInt(strings.ReplaceAll(text, "_", ""), 0, strconv.IntSize)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return 0, fmt.Errorf("the number %s is too large for this machine", text)
+	case err != nil:
+		return 0, fmt.Errorf("expected %s, found %q", TypeInt.article(), text)
+	}
+	return int(i), nil
+}
+
+func parsePort(text string) (Port, error) {
+	if err := leadingZero(text); err != nil {
+		return 0, err
+	}
+	i, err := strconv.ParseInt(text, 0, 64)
+	switch {
+	case err != nil && !errors.Is(err, strconv.ErrRange):
+		return 0, fmt.Errorf("expected %s, found %q", TypePort.article(), text)
+	case err != nil || i < 1 || i > 65535:
+		return 0, fmt.Errorf("a port is a number from 1 to 65535, not %s", text)
+	}
+	return Port(i), nil
+}
+
+// leadingZero refuses what is octal for some readers and decimal for others.
+func leadingZero(text string) error {
+	digits := strings.TrimLeft(text, "+-")
+	if len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
+		return fmt.Errorf("a number does not begin with 0, as %s does; it could be taken for an octal one", text)
+	}
+	return nil
+}
+
 func (r Raw) split(sep string) ([]string, error) {
 	var out []string
 	if !r.IsList {
@@ -210,16 +238,17 @@ func (r Raw) split(sep string) ([]string, error) {
 const maxDuration = 100 * 365 * 24 * time.Hour
 
 func parseDuration(text string) (time.Duration, error) {
-	bad := fmt.Errorf("expected %s, found %q", TypeDuration.article(), text)
-	if f, err := strconv.ParseFloat(text, 64); err == nil {
-		if math.IsNaN(f) || math.Abs(f) > maxDuration.Seconds() {
-			return 0, bad
-		}
-		return time.Duration(math.Round(f * float64(time.Second))), nil
-	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d.Abs() > maxDuration {
-		return 0, bad
+	seconds := d.Seconds()
+	if f, notNumber := strconv.ParseFloat(text, 64); notNumber == nil {
+		seconds, err = f, nil
+		d = time.Duration(math.Round(f * float64(time.Second)))
+	}
+	switch {
+	case err != nil || math.IsNaN(seconds):
+		return 0, fmt.Errorf("expected %s, found %q", TypeDuration.article(), text)
+	case math.Abs(seconds) > maxDuration.Seconds():
+		return 0, fmt.Errorf("expected at most 100 years, found %q", text)
 	}
 	return d, nil
 }
@@ -241,8 +270,13 @@ func parseSize(text string) (Size, error) {
 		}
 	}
 	f, err := strconv.ParseFloat(number, 64)
-	if err != nil || !(math.Abs(f*factor) < 1<<53) {
+	switch {
+	case err != nil || math.IsNaN(f):
 		return 0, fmt.Errorf("expected %s, found %q", TypeSize.article(), text)
+	case f < 0:
+		return 0, fmt.Errorf("a size is not negative, as %s is", text)
+	case f*factor >= 1<<53:
+		return 0, fmt.Errorf("the size %s is too large", text)
 	}
 	return Size(f * factor), nil
 }
@@ -261,27 +295,37 @@ func (s Size) String() string {
 }
 
 func (o Option) checkRange(v any) error {
-	limit := func(text string) (float64, bool) {
-		if text == "" {
-			return 0, false
-		}
-		bound, err := o.parse(Raw{Text: text})
-		if err != nil {
-			return 0, false
-		}
-		return magnitude(bound)
-	}
 	value, ok := magnitude(v)
 	if !ok {
 		return nil
 	}
-	if least, ok := limit(o.Min); ok && value < least {
-		return fmt.Errorf("expected at least %s, found %v", o.Min, v)
+	if least, ok := o.limit(o.Min); ok && value < least {
+		return fmt.Errorf("expected at least %s, found %v", o.withUnit(o.Min), v)
 	}
-	if most, ok := limit(o.Max); ok && value > most {
-		return fmt.Errorf("expected at most %s, found %v", o.Max, v)
+	if most, ok := o.limit(o.Max); ok && value > most {
+		return fmt.Errorf("expected at most %s, found %v", o.withUnit(o.Max), v)
 	}
 	return nil
+}
+
+// limit returns the value of Min or Max, if there is one.
+func (o Option) limit(text string) (float64, bool) {
+	if text == "" {
+		return 0, false
+	}
+	bound, err := o.parse(Raw{Text: text})
+	if err != nil {
+		return 0, false
+	}
+	return magnitude(bound)
+}
+
+// withUnit says what a number means beside a duration that has its own unit.
+func (o Option) withUnit(bound string) string {
+	if _, err := strconv.ParseFloat(bound, 64); err == nil && o.Type == TypeDuration {
+		return bound + " seconds"
+	}
+	return bound
 }
 
 func magnitude(v any) (float64, bool) {
@@ -296,150 +340,4 @@ func magnitude(v any) (float64, bool) {
 		return float64(v), true
 	}
 	return 0, false
-}
-
-// optionTypes maps the Go type of a field to the type of its option.
-func optionTypeOf(t reflect.Type) (OptionType, bool) {
-	switch reflect.Zero(t).Interface().(type) {
-	case string:
-		return TypeString, true
-	case bool:
-		return TypeBool, true
-	case int:
-		return TypeInt, true
-	case float64:
-		return TypeNumber, true
-	case time.Duration:
-		return TypeDuration, true
-	case Size:
-		return TypeSize, true
-	case List:
-		return TypeList, true
-	case Paths:
-		return TypePaths, true
-	case Path:
-		return TypePath, true
-	case Port:
-		return TypePort, true
-	}
-	return "", false
-}
-
-// OptionsOf returns the options that a struct type describes with its tags. The
-// error is a mistake in the program.
-func OptionsOf(t reflect.Type) ([]Option, error) {
-	if t.Kind() != reflect.Struct {
-		return nil, fmt.Errorf("options are the fields of a struct, and %v is none", t)
-	}
-	var options []Option
-	for f := range t.Fields() {
-		name, ok := f.Tag.Lookup("option")
-		if !ok {
-			continue
-		}
-		typ, ok := optionTypeOf(f.Type)
-		if !ok || !f.IsExported() {
-			return nil, fmt.Errorf("field %s of %v cannot hold an option", f.Name, t)
-		}
-		def, optional := f.Tag.Lookup("default")
-		o := Option{
-			Name: name, Type: typ, Default: def, Required: !optional,
-			Doc: f.Tag.Get("doc"), Min: f.Tag.Get("min"), Max: f.Tag.Get("max"),
-		}
-		if words := f.Tag.Get("oneof"); words != "" {
-			o.OneOf = strings.Split(words, ",")
-		}
-		if _, err := o.DefaultValue(); err != nil {
-			return nil, fmt.Errorf("the default of option %s of %v: %w", name, t, err)
-		}
-		options = append(options, o)
-	}
-	return options, nil
-}
-
-// DefaultValue returns the value of an option that is not given: its default,
-// or nil for one that is required. An empty default is the zero value.
-func (o Option) DefaultValue() (any, error) {
-	if o.Required {
-		return nil, nil
-	}
-	if o.Default == "" {
-		return o.zero(), nil
-	}
-	return o.Parse(Raw{Text: o.Default})
-}
-
-func (o Option) zero() any {
-	switch o.Type {
-	case TypeBool:
-		return false
-	case TypeInt:
-		return 0
-	case TypeNumber:
-		return 0.0
-	case TypeDuration:
-		return time.Duration(0)
-	case TypeSize:
-		return Size(0)
-	case TypeList:
-		return List(nil)
-	case TypePaths:
-		return Paths(nil)
-	case TypePath:
-		return Path("")
-	case TypePort:
-		return Port(0)
-	}
-	return ""
-}
-
-func optionsOf[O any]() []Option {
-	options, err := OptionsOf(reflect.TypeFor[O]())
-	if err != nil {
-		panic(err)
-	}
-	return options
-}
-
-// decode fills a struct with values; a missing one is set to its default.
-func decode[O any](v Values) (O, error) {
-	var o O
-	err := v.Decode(&o)
-	return o, err
-}
-
-// Decode fills the struct to which target points with the values; a value that
-// is not there is set to the default of its option. The error, an *OptionError,
-// says that a required one is missing or that a value has another type.
-func (v Values) Decode(target any) error {
-	s := reflect.ValueOf(target).Elem()
-	options, err := OptionsOf(s.Type())
-	if err != nil {
-		return err
-	}
-	byName := map[string]Option{}
-	for _, o := range options {
-		byName[o.Name] = o
-	}
-	for f, field := range s.Fields() {
-		o, ok := byName[f.Tag.Get("option")]
-		if !ok {
-			continue
-		}
-		value, given := v[o.Name]
-		if !given {
-			if o.Required {
-				return Errorf(o.Name, "this option is required")
-			}
-			if value, err = o.DefaultValue(); err != nil {
-				return &OptionError{Option: o.Name, Err: err}
-			}
-		}
-		rv := reflect.ValueOf(value)
-		if !rv.IsValid() || rv.Type() != field.Type() {
-			return Errorf(o.Name, "expected %s, found a %T", o.Type.article(), value)
-		}
-		field.Set(rv)
-	}
-	return nil
 }

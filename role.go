@@ -69,7 +69,8 @@ type Env struct {
 	// and was not sent.
 	Send func(Message) error
 
-	// SetInterest replaces what the role wants from now on, on all nodes.
+	// SetInterest replaces what the role wants from now on, on all nodes. It
+	// still holds when a new instance of the role is run after a failure.
 	SetInterest func([]Filter)
 
 	// Storage keeps one value for the role across restarts of the node.
