@@ -2,6 +2,7 @@ package secure
 
 import (
 	"fmt"
+	"net"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -89,7 +90,7 @@ func (g *gate) pass(n int, shut <-chan struct{}) (int, error) {
 	for {
 		select {
 		case <-shut:
-			return 0, ErrClosed
+			return 0, net.ErrClosed
 		default:
 		}
 		if allowed := g.allowed(); allowed > 0 {

@@ -131,7 +131,9 @@ func (r *raw) Read(p []byte) (int, error) {
 	}
 	n, err := r.gate.pass(min(len(p), len(r.rest)), r.shut.done)
 	if err != nil {
-		r.kill(err)
+		if !errors.Is(err, net.ErrClosed) { // whoever closed it knows why
+			r.kill(err)
+		}
 		return 0, err
 	}
 	copy(p, r.rest[:n])

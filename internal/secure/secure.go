@@ -141,13 +141,15 @@ func Client(ctx context.Context, conn net.Conn, peer kozo.NodeName, cfg *Config)
 	}
 	stop := context.AfterFunc(ctx, func() { r.kill(context.Cause(ctx)) })
 	c, chans, reqs, err := ssh.NewClientConn(r, "", config)
-	switch {
+	switch reason := r.reason(); {
 	case err == nil:
 		return establish(ctx, stop, r, peer, c, chans, reqs, cfg)
 	case wrongKey != nil:
 		err = wrongKey
-	case r.reason() != nil:
-		err = fmt.Errorf("handshake with %s: %w", peer, r.reason())
+	case proven && (errors.Is(reason, ErrPeerClosed) || errors.Is(reason, ErrReset)):
+		err = fmt.Errorf("handshake with %s: %w; maybe it knows %s by another key", peer, reason, cfg.Self)
+	case reason != nil:
+		err = fmt.Errorf("handshake with %s: %w", peer, reason)
 	case proven:
 		err = fmt.Errorf("%s does not let %s in: it knows it by another key or not at all; compare the configuration files of the two", peer, cfg.Self)
 	default:
@@ -198,13 +200,8 @@ func Server(ctx context.Context, conn net.Conn, cfg *Config) (*Conn, error) {
 		PreAuthConnCallback:     func(c ssh.ServerPreAuthConn) { r.gate.watch(c) },
 		PublicKeyCallback: func(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 			name, shown := kozo.NodeName(c.User()), PublicKey(key.Marshal())
-			why := cfg.refuse(name, shown)
-			if why == "" {
-				// This is kept only if no signature follows.
-				why = "it did not prove that it has the key of that node"
-			}
-			stranger = &Stranger{Address: r.address(), Name: printable(c.User(), kozo.MaxName), Key: shown, Reason: why}
-			if cfg.refuse(name, shown) != "" {
+			stranger = &Stranger{Address: r.address(), Name: printable(c.User(), kozo.MaxName), Key: shown, Reason: cfg.refuse(name, shown)}
+			if stranger.Reason != "" {
 				return nil, stranger
 			}
 			return &ssh.Permissions{Extensions: map[string]string{nodeExtension: string(name)}}, nil
@@ -218,7 +215,10 @@ func Server(ctx context.Context, conn net.Conn, cfg *Config) (*Conn, error) {
 		return establish(ctx, stop, r, peer, c, chans, reqs, cfg)
 	}
 	switch reason := r.reason(); {
-	case stranger != nil && (reason == nil || errors.Is(reason, ErrPeerClosed) || errors.Is(reason, ErrReset)):
+	case stranger != nil && stranger.Reason != "":
+		err = stranger
+	case stranger != nil && reason == nil:
+		stranger.Reason = "it did not prove that it has the key of that node"
 		err = stranger
 	case reason != nil:
 		err = fmt.Errorf("handshake with %s: %w", r.address(), reason)

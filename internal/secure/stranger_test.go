@@ -83,6 +83,34 @@ func TestOnlyTheProvenKeyCounts(t *testing.T) {
 	})
 }
 
+// A node whose connection breaks before it has signed is no stranger.
+func TestBrokenHandshakeOfANodeIsNoStranger(t *testing.T) {
+	everywhere(t, func(t *testing.T, net network) {
+		s := newSystem(t, "clock", "scribe")
+		a, b := net(t)
+		out := serve(t, b, s.config("scribe"))
+		signer := liar{breaks{s.keys["clock"].signer, a}, s.keys["clock"].signer.PublicKey()}
+		ssh.NewClientConn(a, "", &ssh.ClientConfig{
+			User: "clock", Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+		})
+		o := <-out
+		if _, ok := errors.AsType[*Stranger](o.err); ok || o.err == nil {
+			t.Errorf("the server says %v", o.err)
+		}
+	})
+}
+
+// breaks closes the connection when it should sign.
+type breaks struct {
+	ssh.Signer
+	conn net.Conn
+}
+
+func (b breaks) Sign(io.Reader, []byte) (*ssh.Signature, error) {
+	b.conn.Close()
+	return nil, net.ErrClosed
+}
+
 func TestOtherWaysToAuthenticateAreRefused(t *testing.T) {
 	everywhere(t, func(t *testing.T, net network) {
 		s := newSystem(t, "clock", "scribe")
