@@ -118,6 +118,9 @@ func (r *raw) Close() error {
 func (r *raw) Read(p []byte) (int, error) {
 	if len(r.rest) == 0 {
 		if r.gate.isOpen() && len(p) >= r.want {
+			if r.want <= smallRead {
+				r.buffer, r.rest = nil, nil
+			}
 			return r.receive(p[:min(len(p), r.readSize)])
 		}
 		if len(r.buffer) != r.want {
@@ -137,9 +140,7 @@ func (r *raw) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	copy(p, r.rest[:n])
-	if r.rest = r.rest[n:]; len(r.rest) == 0 && r.want <= smallRead && r.gate.isOpen() {
-		r.buffer, r.rest = nil, nil
-	}
+	r.rest = r.rest[n:]
 	return n, nil
 }
 
