@@ -112,3 +112,28 @@ func TestFailures(t *testing.T) {
 		t.Error("the cause is lost")
 	}
 }
+
+func TestTailedMessage(t *testing.T) {
+	m, err := kozo.NewOrder("open", "door", "quick\x1b[2J\nly")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.From = kozo.RoleRef{Node: "clock", Role: "bell"}
+	var out bytes.Buffer
+	a := &app{stdout: &out, getenv: func(string) string { return "" }}
+	if err := errors.Join(a.show(m, 0), a.show(m, 12), a.show(m, 1)); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	if want := `order:open:door  bell@clock        quick\u001b[2J\nly`; !strings.HasSuffix(lines[0], want) {
+		t.Errorf("shown as %q, want %q at the end", lines[0], want)
+	}
+	if lines[2] != "(12 messages missed)" || lines[4] != "(1 message missed)" {
+		t.Errorf("what was missed is shown as %q and %q", lines[2], lines[4])
+	}
+	out.Reset()
+	a.json = true
+	if err := a.show(m, 12); err != nil || !strings.Contains(out.String(), `"missed":12}`) || strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("for programs it is %q, %v", out.String(), err)
+	}
+}
