@@ -411,7 +411,7 @@ func TestListenAgainAndAgain(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			for range 200 {
+			for range 50 {
 				l, err := dirs.Listen("clock")
 				if err != nil {
 					continue
