@@ -71,11 +71,14 @@ func (a *app) testnet(ctx context.Context, path string, verbose bool) error {
 
 // play runs the nodes on a stage until ctx is done.
 func (a *app) play(ctx context.Context, s *stage.Stage, flags []string) error {
-	style := a.style()
+	style, wide := a.style(), 0
+	for _, name := range s.Nodes {
+		wide = max(wide, term.Width(string(name)))
+	}
 	err := s.Run(ctx, os.Args[0], flags, fleet.Printer{
 		Out: a.stdout,
 		Label: func(i int, name string) string {
-			return style.Distinct(i, name+" |") + " "
+			return style.Distinct(i, pad(name, wide)+" |") + " "
 		},
 		Error: style.Dim,
 	})

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 )
 
 // Member is a program to run.
@@ -29,7 +28,7 @@ type Member struct {
 // goroutines at once.
 type Printer struct {
 	Out   io.Writer
-	Label func(member int, name string) string // name is padded to the width of the longest
+	Label func(member int, name string) string // what stands before the lines of a member
 	Error func(line string) string             // for a line of the standard error
 }
 
@@ -43,15 +42,10 @@ var ErrAllEnded = errors.New("every node has ended")
 // to terminate where there is one. When one ends before that it says so, and the
 // others go on; when all have ended it returns ErrAllEnded.
 func Run(ctx context.Context, members []Member, p Printer) error {
-	width := 0
-	for _, m := range members {
-		width = max(width, utf8.RuneCountInString(m.Name))
-	}
 	out := &sharedWriter{w: p.Out}
 	var running sync.WaitGroup
 	for i, m := range members {
-		padded := m.Name + strings.Repeat(" ", width-utf8.RuneCountInString(m.Name))
-		label := p.Label(i, padded)
+		label := p.Label(i, m.Name)
 		running.Go(func() {
 			stdout := &lineWriter{out: out, label: label}
 			stderr := &lineWriter{out: out, label: label, style: p.Error}

@@ -78,7 +78,7 @@ func TestOneDiesAndTheOthersGoOn(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	for _, want := range []string{"short  | words\n", "longer | (oops)\n", "longer | bye\n"} {
+	for _, want := range []string{"short | words\n", "longer | (oops)\n", "longer | bye\n"} {
 		if !strings.Contains(o.String(), want) {
 			t.Errorf("no %q in\n%s", want, o)
 		}
