@@ -53,33 +53,25 @@ func (f Filter) String() string {
 func ParseFilter(s string) (Filter, error) {
 	var f Filter
 	what, from, hasFrom := strings.Cut(" "+s+" ", " from ")
-	what, from = strings.TrimSpace(what), strings.TrimSpace(from)
-	parts := strings.SplitN(what, ":", 3)
-	if kind := parts[0]; kind != "" && kind != "*" {
-		if err := f.Kind.UnmarshalText([]byte(kind)); err != nil {
-			return f, err
-		}
-	}
-	star := func(s string) string {
-		if s == "*" {
+	part := func(s string) string {
+		if s = strings.TrimSpace(s); s == "*" {
 			return ""
 		}
 		return s
 	}
-	if len(parts) > 1 {
-		f.Type = star(parts[1])
+	parts := append(strings.SplitN(what, ":", 3), "", "")
+	if err := f.Kind.UnmarshalText([]byte(part(parts[0]))); err != nil {
+		return Filter{}, err
 	}
-	if len(parts) > 2 {
-		f.Channel = star(parts[2])
-	}
+	f.Type, f.Channel = part(parts[1]), part(parts[2])
 	if !hasFrom {
 		return f, nil
 	}
-	if from == "" {
-		return f, fmt.Errorf("expected ROLE, ROLE@NODE or @NODE after \"from\"")
+	if from = strings.TrimSpace(from); from == "" {
+		return Filter{}, fmt.Errorf("expected ROLE, ROLE@NODE or @NODE after \"from\"")
 	}
 	role, node, _ := strings.Cut(from, "@")
-	f.Role, f.Node = RoleName(star(role)), NodeName(star(node))
+	f.Role, f.Node = RoleName(part(role)), NodeName(part(node))
 	for _, name := range []string{string(f.Role), string(f.Node)} {
 		if name == "" {
 			continue
