@@ -113,7 +113,8 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 			}
 		})
 	}
-	parts.Go(func() { reopenOnSignal(ctx, n) })
+	hangups := reopenRequests() // from now on, and not when the goroutine runs
+	parts.Go(func() { reopenOn(ctx, hangups, n) })
 	parts.Go(func() { tellManager(ctx, notify, n, log) })
 	err = n.Run(ctx)
 	stop()
@@ -133,8 +134,6 @@ func network(self kozo.NodeName) func(*slog.Logger) *kozo.TransportEnv {
 type served struct{ *node.Node }
 
 var _ control.Node = served{}
-
-func (s served) Status() status.Node { return s.Node.Status() }
 
 // Tail begins at once: what passes before the loop begins is not lost.
 func (s served) Tail(ctx context.Context, filters []kozo.Filter) iter.Seq2[kozo.Message, uint64] {
@@ -172,19 +171,22 @@ func stopOnSignal(ctx context.Context) (context.Context, func()) {
 	})
 }
 
-func reopenOnSignal(ctx context.Context, n *node.Node) {
-	signals := reopenSignals()
-	if len(signals) == 0 {
-		return // an empty list would mean all of them
+// reopenRequests returns a channel that gets the signals to open files again.
+func reopenRequests() chan os.Signal {
+	requests := make(chan os.Signal, 1)
+	if signals := reopenSignals(); len(signals) > 0 { // none would mean all of them
+		signal.Notify(requests, signals...)
 	}
-	got := make(chan os.Signal, 1)
-	signal.Notify(got, signals...)
-	defer signal.Stop(got)
+	return requests
+}
+
+func reopenOn(ctx context.Context, requests chan os.Signal, n *node.Node) {
+	defer signal.Stop(requests)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-got:
+		case <-requests:
 			n.Reopen()
 		}
 	}

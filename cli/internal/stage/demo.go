@@ -30,7 +30,7 @@ func (s *Stage) Demo(ctx context.Context) (injector int, err error) {
 	if injector, err = s.Port(); err != nil {
 		return 0, err
 	}
-	values = append(values, filepath.Join(s.Dir, "scribe", "storage"), filepath.Join(s.Dir, "scribe", "scribe.log"), injector)
+	values = append(values, filepath.Join(s.home(), "scribe", "storage"), filepath.Join(s.home(), "scribe", "scribe.log"), injector)
 	text := fmt.Sprintf(`system:
     clock:
         privateKey: %[1]q

@@ -49,7 +49,7 @@ func (s *Stage) Remove() { _ = os.RemoveAll(s.Dir) }
 // nodes can run here.
 func (s *Stage) Localize(ctx context.Context, name string, data []byte) error {
 	local, err := config.Localize(name, data, s.types, config.LocalizeOptions{
-		Dir: s.Dir, Key: s.Key, FreePort: s.Port,
+		Dir: s.home(), Key: s.Key, FreePort: s.Port,
 	})
 	if err != nil {
 		return err
@@ -79,9 +79,13 @@ func (s *Stage) Write(ctx context.Context, data []byte) error {
 	return nil
 }
 
+// home is where the nodes have their directories: apart from what else is on the
+// stage, since they can have any name.
+func (s *Stage) home() string { return filepath.Join(s.Dir, "nodes") }
+
 // Key makes a key for a node.
 func (s *Stage) Key(node kozo.NodeName) (path, public string, err error) {
-	dir := filepath.Join(s.Dir, string(node))
+	dir := filepath.Join(s.home(), string(node))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", "", err
 	}
