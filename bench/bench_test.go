@@ -45,7 +45,7 @@ func TestBench(t *testing.T) {
 		t.Errorf("%d throughputs, not 2", n)
 	}
 	for _, v := range r.Throughput {
-		if v.PerSecond.Median <= 0 || v.CPU.Median <= 0 || v.SenderCPU.Median >= v.CPU.Median {
+		if v.PerSecond.Median <= 0 || v.CPU.Median <= 0 || v.SenderCPU.Median > v.CPU.Median {
 			t.Errorf("nothing was measured: %+v", v)
 		}
 	}
@@ -94,7 +94,7 @@ func TestFloorCountsWholeMessages(t *testing.T) {
 	for range 3 {
 		stream = appendFloor(stream, make([]byte, 100))
 	}
-	m := newMeter(0, 3)
+	m := newMeter(0, 0)
 	floorCount(bytes.NewReader(stream[:len(stream)-1]), m)
 	if n := m.received.Load(); n != 2 {
 		t.Errorf("%d whole messages, not 2", n)

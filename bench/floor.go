@@ -27,13 +27,13 @@ const (
 	floorUser   = "floor"
 )
 
-// floorReceive is the receiving process. Its arguments are the cipher, and the
-// numbers of latencies to leave out and to report. It prints its address first.
+// floorReceive is the receiving process. Its arguments are the cipher, and for
+// which time and how many latencies to leave out and to report. It prints its address first.
 func floorReceive(ctx context.Context, args []string) error {
 	if len(args) != 3 {
-		return errors.New("floor-receive takes a cipher, a number to skip and a number of samples")
+		return errors.New("floor-receive takes a cipher, a time to skip and a number of samples")
 	}
-	skip, err := strconv.Atoi(args[1])
+	skip, err := time.ParseDuration(args[1])
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,8 @@ type pair struct {
 
 // load is what a pair is to do: a rate of 0 is as fast as possible.
 type load struct {
-	size, rate, skip, samples int
+	size, rate, samples int
+	skip                time.Duration
 }
 
 // pairOf starts two nodes, or a floor whose name is its cipher.
@@ -54,7 +55,7 @@ func pairOf(ctx context.Context, system string, l load) (*pair, error) {
 	}
 	net, err := newNetwork([]string{"source", "target"}, roomy, map[string]string{
 		"source": fmt.Sprintf("      flood:\n        size: %d\n        window: %d\n        rate: %d\n", l.size, window, l.rate),
-		"target": fmt.Sprintf("      sink:\n        credit: %d\n        skip: %d\n        samples: %d\n        messageQueueLength: 1000000\n        messageQueueSize: 512MiB\n", credit, l.skip, l.samples),
+		"target": fmt.Sprintf("      sink:\n        credit: %d\n        skip: %v\n        samples: %d\n        messageQueueLength: 1000000\n        messageQueueSize: 512MiB\n", credit, l.skip, l.samples),
 	})
 	if err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func floorPair(ctx context.Context, cipher string, l load) (*pair, error) {
 		case address <- line:
 		default:
 		}
-	}, "floor-receive", cipher, strconv.Itoa(l.skip), strconv.Itoa(l.samples))
+	}, "floor-receive", cipher, l.skip.String(), strconv.Itoa(l.samples))
 	if err != nil {
 		return nil, err
 	}
@@ -107,35 +108,32 @@ func measureThroughput(ctx context.Context, system string, size int, warm, lengt
 		return s, err
 	}
 	defer p.close()
-	all := []*process{p.sender, p.receiver}
-	reading := func(after int64) (report, [2]time.Duration, error) {
-		r, err := p.receiver.next(ctx, func(r report) bool { return r.Received > 0 && r.At >= after })
-		if err != nil {
-			return r, [2]time.Duration{}, err
+	reading := func(after int64) (r report, sender, both time.Duration, err error) {
+		if r, err = p.receiver.next(ctx, func(r report) bool { return r.Received > 0 && r.At >= after }); err != nil {
+			return
 		}
-		sender, err := usage(all[:1])
-		if err != nil {
-			return r, [2]time.Duration{}, err
+		if sender, err = cpuTime(p.sender.pid()); err != nil {
+			return
 		}
-		both, err := usage(all)
-		return r, [2]time.Duration{sender, both}, err
+		receiver, err := cpuTime(p.receiver.pid())
+		return r, sender, sender + receiver, err
 	}
-	first, _, err := reading(0)
+	first, _, _, err := reading(0)
 	if err != nil {
 		return s, err
 	}
-	r0, cpu0, err := reading(first.At + warm.Nanoseconds())
+	r0, sender0, both0, err := reading(first.At + warm.Nanoseconds())
 	if err != nil {
 		return s, err
 	}
-	r1, cpu1, err := reading(r0.At + length.Nanoseconds())
+	r1, sender1, both1, err := reading(r0.At + length.Nanoseconds())
 	if err != nil {
 		return s, err
 	}
 	n := float64(r1.Received - r0.Received)
 	s.perSecond = n / time.Duration(r1.At-r0.At).Seconds()
-	s.senderCPU = (cpu1[0] - cpu0[0]).Seconds() / n * 1e6
-	s.cpu = (cpu1[1] - cpu0[1]).Seconds() / n * 1e6
+	s.senderCPU = (sender1 - sender0).Seconds() / n * 1e6
+	s.cpu = (both1 - both0).Seconds() / n * 1e6
 	s.sent, s.lost = r1.Sent, r1.Sent-r1.Received
 	return s, nil
 }
@@ -193,13 +191,12 @@ type latency struct {
 const (
 	latencyRate = 1000
 	latencySize = 256
-	latencySkip = 500
 )
 
-func measureLatency(ctx context.Context, system string, samples int) (quantiles, error) {
+func measureLatency(ctx context.Context, o options, system string) (quantiles, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	p, err := pairOf(ctx, system, load{size: latencySize, rate: latencyRate, skip: min(latencySkip, samples), samples: samples})
+	p, err := pairOf(ctx, system, load{size: latencySize, rate: latencyRate, skip: o.warm, samples: o.samples})
 	if err != nil {
 		return quantiles{}, err
 	}
@@ -217,7 +214,7 @@ func measureLatencies(ctx context.Context, o options, say func(string, ...any)) 
 		for _, i := range rand.Perm(len(o.systems)) {
 			system := o.systems[i]
 			say("round %d: latency of %s", round+1, system)
-			q, err := measureLatency(ctx, system, o.samples)
+			q, err := measureLatency(ctx, o, system)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", system, err)
 			}

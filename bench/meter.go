@@ -36,14 +36,16 @@ type meter struct {
 	received, sent atomic.Uint64
 	first          atomic.Int64
 
-	skip, samples int // of latency
-	latencies     []time.Duration
-	result        chan quantiles
+	skip      time.Duration
+	samples   int // of latency
+	latencies []time.Duration
+	result    chan quantiles
 }
 
-// newMeter returns a meter that, if samples is not 0, leaves out the latency of
-// the first skip messages and reports that of the following ones.
-func newMeter(skip, samples int) *meter {
+// newMeter returns a meter that, if samples is not 0, reports the latency of so
+// many messages. It leaves out those that were sent earlier than skip after the
+// first arrival: they have waited for the connection.
+func newMeter(skip time.Duration, samples int) *meter {
 	return &meter{skip: skip, samples: samples, latencies: make([]time.Duration, 0, samples), result: make(chan quantiles, 1)}
 }
 
@@ -56,8 +58,7 @@ func (m *meter) count(sent uint64, at time.Time) {
 	m.sent.Store(sent)
 	switch {
 	case len(m.latencies) == m.samples:
-	case m.skip > 0:
-		m.skip--
+	case at.UnixNano() < m.first.Load()+int64(m.skip):
 	default:
 		m.latencies = append(m.latencies, now.Sub(at))
 		if len(m.latencies) == m.samples {

@@ -103,9 +103,9 @@ func sinkType() kozo.RoleType {
 }
 
 type sinkOptions struct {
-	Credit  int `option:"credit" default:"0" min:"0" doc:"Answer after so many messages; 0 means never."`
-	Skip    int `option:"skip" default:"0" min:"0" doc:"Leave out the latency of so many messages."`
-	Samples int `option:"samples" default:"0" min:"0" doc:"Report the latency of so many messages, and nothing else."`
+	Credit  int           `option:"credit" default:"0" min:"0" doc:"Answer after so many messages; 0 means never."`
+	Skip    time.Duration `option:"skip" default:"0" min:"0" doc:"Leave out the latency of messages that were sent earlier than so long after the first arrival."`
+	Samples int           `option:"samples" default:"0" min:"0" doc:"Report the latency of so many messages, and nothing else."`
 }
 
 type sink struct{ sinkOptions }
