@@ -68,9 +68,20 @@ func (l *Link) pause(ctx context.Context, retry *backoff, err error) {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
+		return
 	case <-timer.C:
+		return
 	case <-l.kick:
 	}
+	// However often the peer comes, it is not dialled more often than that.
+	if wait := firstPause - time.Since(l.kicked); wait > 0 && wait < pause {
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+	}
+	l.kicked = time.Now()
 }
 
 // attempt tries every target once and then to ride.

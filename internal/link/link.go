@@ -77,6 +77,8 @@ type Link struct {
 	wake chan struct{} // there is something in the outbox
 	kick chan struct{} // dial now
 
+	kicked time.Time // when a kick last ended a pause; only Run touches it
+
 	mu      sync.Mutex
 	outbox  *queue.Frames
 	ledger  ledger

@@ -209,6 +209,22 @@ func TestTheAcceptingSideEnforcesThePolicyToo(t *testing.T) {
 	})
 }
 
+func TestTwoNodesThatRefuseEachOtherDoNotDialAllTheTime(t *testing.T) {
+	inMemory(t, func(t *testing.T, m *memory) {
+		w := newWorld(t, m, "connectionRetry: 60")
+		never := map[string]string{"othersToSelfConnectPolicy": "never"}
+		// Each has a copy of the file in which only itself refuses the other.
+		w.sys = w.parse("connectionRetry: 60", []spec{{name: "a", options: never}, {name: "b"}})
+		w.start("a")
+		w.sys = w.parse("connectionRetry: 60", []spec{{name: "a"}, {name: "b", options: never}})
+		w.start("b")
+		time.Sleep(time.Hour)
+		if n := m.dials.Load(); n < 100 || n > 300 {
+			t.Errorf("%d dials in an hour", n)
+		}
+	})
+}
+
 func TestDriftIsReportedByBlock(t *testing.T) {
 	inMemory(t, func(t *testing.T, m *memory) {
 		w := newWorld(t, m, quick, spec{name: "a"}, spec{name: "b"})

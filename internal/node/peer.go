@@ -67,7 +67,7 @@ func (n *Node) newPeer(other *system.Node) *peer {
 	p.inbound = link.NewInbound(link.InboundConfig{
 		Peer: other.Name, Heartbeat: s.Heartbeat, Program: program, Boot: n.boot,
 		Digest: n.cfg.System.Digest, MaxFrame: maxFrame,
-		Interest: n.router.Interest, Deliver: p.deliver, OnHello: p.hello, Log: log,
+		Interest: n.router.Interest, Deliver: p.deliver, OnHello: p.arrived, Log: log,
 	})
 	n.router.SetPeer(other.Name, p.link, expectedInterest(other))
 	return p
@@ -148,7 +148,6 @@ func (p *peer) welcome(c *secure.Conn) {
 	if old != nil {
 		old.Close(link.ErrReplaced)
 	}
-	p.link.Kick() // the peer is there: no need to wait any longer
 	p.accept(c, true)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -212,6 +211,15 @@ func (p *peer) deliver(m *kozo.Message) bool {
 
 func (p *peer) setInterest(filters []kozo.Filter) {
 	p.node.router.SetPeer(p.config.Name, p.link, filters)
+}
+
+// arrived notes that the peer has opened a stream to this node. It is there, so
+// that there is no need to wait any longer before dialling it. To have shown its
+// key would not be enough: two nodes that refuse each other would dial back and
+// forth for ever.
+func (p *peer) arrived(h *wire.Hello) {
+	p.hello(h)
+	p.link.Kick()
 }
 
 // hello compares the configuration of the peer with the own one.

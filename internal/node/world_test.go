@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,7 +98,9 @@ func newWorld(t *testing.T, p place, settings string, specs ...spec) *world {
 		running: map[string]*running{}, envs: map[kozo.RoleRef]*kozo.Env{},
 		got: map[kozo.RoleRef][]kozo.Message{},
 	}
-	w.sys = w.parse(settings, specs)
+	if len(specs) > 0 {
+		w.sys = w.parse(settings, specs)
+	}
 	t.Cleanup(w.stopAll)
 	for _, s := range specs {
 		w.start(s.name)
@@ -353,6 +356,7 @@ func (w *world) allUp() {
 type memory struct {
 	net   *memnet.Network
 	hosts map[string]*memnet.Host
+	dials atomic.Int64
 }
 
 func newMemory() *memory { return &memory{net: memnet.New(), hosts: map[string]*memnet.Host{}} }
@@ -375,6 +379,11 @@ func (m *memory) transport(s spec) string {
 func (m *memory) env(name string, log *slog.Logger) *kozo.TransportEnv {
 	env := m.host(name).Env()
 	env.Log = log
+	dial := env.Dial
+	env.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		m.dials.Add(1)
+		return dial(ctx, network, address)
+	}
 	return env
 }
 
