@@ -77,6 +77,19 @@ func TestOptionParse(t *testing.T) {
 	}
 }
 
+// A number that the machine cannot hold is refused, not wrapped around. Run this
+// with GOARCH=386, too.
+func TestOptionWidth(t *testing.T) {
+	got, err := kozo.Option{Type: kozo.TypeInt}.Parse(scalar("5000000000"))
+	if strconv.IntSize == 32 {
+		if err == nil {
+			t.Errorf("got %v", got)
+		}
+	} else if i, ok := got.(int); err != nil || !ok || int64(i) != 5000000000 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
 // These texts are read by people, at the line of the file where the value is.
 func TestOptionErrors(t *testing.T) {
 	for _, test := range []struct {

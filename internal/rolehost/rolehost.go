@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,7 +72,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	return &Host{
 		cfg:    cfg,
-		inbox:  queue.NewInbox[kozo.Message](limits.Length, int(limits.Size)),
+		inbox:  queue.NewInbox[kozo.Message](limits.Length, int(min(limits.Size, math.MaxInt))),
 		sender: Sender{From: cfg.Ref, Out: cfg.Send},
 		reopen: make(chan struct{}, 1),
 		next:   role,
