@@ -1,7 +1,6 @@
 package secure
 
 import (
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -156,6 +155,6 @@ func within(t *testing.T, what string, done <-chan struct{}) {
 	select {
 	case <-done:
 	case <-time.After(20 * time.Second):
-		t.Fatal(fmt.Sprintf("%s did not happen", what))
+		t.Fatalf("%s did not happen", what)
 	}
 }
