@@ -87,6 +87,7 @@ func TestPackTakes(t *testing.T) {
 		{"int8", int8(-5), int64(-5)},
 		{"uint32", uint32(math.MaxUint32), int64(math.MaxUint32)},
 		{"small uint64", uint64(7), int64(7)},
+		{"greatest int64", uint64(math.MaxInt64), int64(math.MaxInt64)},
 		{"beyond int64", uint64(math.MaxInt64) + 1, uint64(math.MaxInt64) + 1},
 		{"greatest", uint64(math.MaxUint64), uint64(math.MaxUint64)},
 		{"least", int64(math.MinInt64), int64(math.MinInt64)},
