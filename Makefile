@@ -11,7 +11,7 @@ STRIP  = -trimpath -ldflags='-s -w'
 # What a release is built for, as GOOS/GOARCH or GOOS/arm/GOARM.
 PLATFORMS = linux/arm/6 linux/arm/7 linux/arm64 darwin/arm64 windows/amd64
 
-.PHONY: build test test-tools check fmt vet static vuln generated narrow platforms bench clean
+.PHONY: build test test-tools check fmt tidy vet static vuln generated narrow platforms bench clean
 
 build:
 	@CGO_ENABLED=0 $(GO) build $(STRIP) -o bin/ ./cmd/kozo
@@ -26,11 +26,15 @@ test: test-tools
 test-tools:
 	@tools/test-tools.sh openssh-client:ssh-keygen
 
-check: fmt vet static vuln generated narrow platforms
+check: fmt tidy vet static vuln generated narrow platforms
 
 fmt:
 	@echo "gofmt"
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "run gofmt -w on:" $$files; exit 1; }
+
+tidy:
+	@echo "go mod tidy"
+	@$(GO) mod tidy -diff
 
 vet:
 	@echo "go vet"
