@@ -42,7 +42,7 @@ type spec struct {
 
 // world is a network of whole nodes in one process, over memory or over sockets.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	sys   *system.System
 	keys  map[string]*secure.Key
 	place place
@@ -52,6 +52,7 @@ type world struct {
 	running map[string]*running
 	envs    map[kozo.RoleRef]*kozo.Env
 	got     map[kozo.RoleRef][]kozo.Message
+	counted atomic.Int64
 }
 
 type running struct {
@@ -91,7 +92,7 @@ func inMemory(t *testing.T, test func(t *testing.T, m *memory)) {
 
 // newWorld makes a world from the settings of the root and its nodes, and runs
 // them all.
-func newWorld(t *testing.T, p place, settings string, specs ...spec) *world {
+func newWorld(t testing.TB, p place, settings string, specs ...spec) *world {
 	t.Helper()
 	w := &world{
 		t: t, place: p, keys: map[string]*secure.Key{}, logs: &logBook{},
@@ -155,6 +156,9 @@ func (w *world) types() *kozo.Registry {
 			filter, err := kozo.ParseFilter(o.Want)
 			return &sink{world: w, options: o, filter: filter}, err
 		})),
+		r.AddRole(kozo.DefineRole("counter", "counts for a benchmark", func(struct{}) (kozo.Role, error) {
+			return counter{w}, nil
+		})),
 	} {
 		if err != nil {
 			w.t.Fatal(err)
@@ -199,6 +203,17 @@ func (s *sink) Run(ctx context.Context, env *kozo.Env) error {
 		if s.options.Pause > 0 {
 			time.Sleep(s.options.Pause)
 		}
+	}
+	return nil
+}
+
+type counter struct{ world *world }
+
+func (counter) Interest() []kozo.Filter { return []kozo.Filter{{}} }
+
+func (c counter) Run(ctx context.Context, env *kozo.Env) error {
+	for range env.Messages(ctx) {
+		c.world.counted.Add(1)
 	}
 	return nil
 }
@@ -410,14 +425,15 @@ func (m *memory) between(a, b string) []*memnet.Conn {
 // sockets is a place on the loopback interface. Every connection goes through a
 // relay that a test can cut.
 type sockets struct {
-	t       *testing.T
+	t       testing.TB
 	resolve *resolve.Resolver
+	direct  bool // without relays
 
 	mu     sync.Mutex
 	relays map[string]*relay
 }
 
-func newSockets(t *testing.T) *sockets {
+func newSockets(t testing.TB) *sockets {
 	return &sockets{t: t, resolve: resolve.New(), relays: map[string]*relay{}}
 }
 
@@ -433,6 +449,9 @@ func (s *sockets) transport(n spec) string {
 		s.relays[n.name] = r
 	}
 	_, port, _ := net.SplitHostPort(r.behind)
+	if s.direct {
+		return fmt.Sprintf("address: %q, bindAddress: 127.0.0.1, port: %s", r.behind, port)
+	}
 	return fmt.Sprintf("address: %q, bindAddress: 127.0.0.1, port: %s", r.front.Addr(), port)
 }
 
@@ -484,7 +503,7 @@ func (b *logBook) count(name, text string) int {
 	return n
 }
 
-func (b *logBook) print(t *testing.T) {
+func (b *logBook) print(t testing.TB) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if os.Getenv("KOZO_TEST_LOGS") == "" && len(b.lines) > 60 {
