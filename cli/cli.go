@@ -32,6 +32,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -178,6 +179,9 @@ func (a *app) bare(cmd *cobra.Command, args []string, opts runOptions) error {
 		return a.run(cmd.Context(), args[0], args[1], opts) // says why it cannot be read
 	}
 	f := misused("%q is neither a command nor a file", args[0])
+	if len(args) == 2 && isFile(args[1]) && slices.Contains(a.nodesIn(args[1]), kozo.NodeName(args[0])) {
+		return f.hint("the file comes first: %s %s %s", a.self(), quote(args[1]), args[0])
+	}
 	var names []string
 	for _, c := range cmd.Commands() {
 		if !c.Hidden {

@@ -13,8 +13,11 @@ func (a *app) explainCommand() *cobra.Command {
 		Short:             "Tell at length how two nodes talk to each other",
 		Args:              takes("[CONFIG]", "A", "B"),
 		ValidArgsFunction: a.completeNodes,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 {
+				if looksLikeFile(args[0]) && isFile(args[0]) {
+					return misused("B is missing").hint("usage: %s CONFIG A B", cmd.CommandPath())
+				}
 				path, err := a.guessConfig("explain CONFIG A B")
 				if err != nil {
 					return err

@@ -35,6 +35,8 @@ DATA is a JSON value, or else plain text.`,
 			return f.hint("use send event, send order or send log")
 		},
 		RunE: func(*cobra.Command, []string) error { return nil }, // Args has refused
+		// The kind is what is wrong, not the flags that would follow a right one.
+		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 	}
 	cmd.AddCommand(a.sendEventCommand(), a.sendOrderCommand(), a.sendLogCommand())
 	return cmd
