@@ -21,9 +21,9 @@ type Settings struct {
 	MaxBufferReadSize   kozo.Size     `option:"maxBufferReadSize" default:"64KiB" min:"512" max:"16MiB" doc:"Most bytes to read from a connection at a time. Each read has its own time limit, so the time that a message may take grows with its size in units of this."`
 	Cipher              kozo.List     `option:"cipher" default:"aes256-gcm@openssh.com, aes128-gcm@openssh.com, chacha20-poly1305@openssh.com, aes256-ctr" doc:"Ciphers, by their SSH names, best first. Two nodes use the first one of the dialling node that both have."`
 	HMAC                kozo.List     `option:"hmac" default:"hmac-sha2-256-etm@openssh.com, hmac-sha2-512-etm@openssh.com, hmac-sha2-256, hmac-sha1" doc:"Message authentication codes, by their SSH names, best first. Ciphers that authenticate by themselves (gcm, poly1305) do not use one."`
-	RolePath            kozo.Paths    `option:"rolePath" default:"" doc:"Directories with roles of your own."`
-	TransportPath       kozo.Paths    `option:"transportPath" default:"" doc:"Directories with transports of your own."`
-	ImportPath          kozo.Paths    `option:"importPath" default:"" doc:"Directories that roles and transports of your own load modules from."`
+	RolePath            kozo.Paths    `option:"rolePath" default:"" doc:"Directories with roles of your own. Not used yet."`
+	TransportPath       kozo.Paths    `option:"transportPath" default:"" doc:"Directories with transports of your own. Not used yet."`
+	ImportPath          kozo.Paths    `option:"importPath" default:"" doc:"Directories that roles and transports of your own load modules from. Not used yet."`
 }
 
 // QueueAge is the effective outgoingQueueAge.
