@@ -84,7 +84,7 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 	}
 	n, err := node.New(node.Config{
 		System: file.System, Self: self.Name, Key: key,
-		Version: "kozo " + Version, ConfigPath: whole,
+		Version: Version, ConfigPath: whole,
 		Out: a.stdout, Log: log, Net: network(self.Name),
 	})
 	if err != nil {

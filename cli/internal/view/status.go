@@ -53,7 +53,7 @@ func (v *view) headings(words ...string) []string {
 func (v *view) ago(t time.Time) string { return term.Span(max(0, v.s.Now.Sub(t))) }
 
 func (v *view) head() {
-	v.line("%s  running for %s, pid %d, %s", v.style.Bold(v.s.Name), v.ago(v.s.Since), v.s.PID, term.Clean(v.s.Version))
+	v.line("%s  running for %s, pid %d, kozo %s", v.style.Bold(v.s.Name), v.ago(v.s.Since), v.s.PID, term.Clean(v.s.Version))
 	if v.s.Config != "" {
 		v.line("%s", v.style.Dim(term.Clean(v.s.Config)))
 	}

@@ -42,7 +42,7 @@ func troubled() status.Node {
 	}
 	next := now.Add(12 * time.Second)
 	return status.Node{
-		Name: "clock", Version: "kozo 0.1.0", PID: 4711, Now: now, Since: *ago(3*time.Hour + 12*time.Minute),
+		Name: "clock", Version: "0.1.0", PID: 4711, Now: now, Since: *ago(3*time.Hour + 12*time.Minute),
 		Config: "/etc/kozo/config.yml",
 		Transports: []status.Transport{
 			{Name: "tcp", Type: "tcp", Listens: "[::]:9001"},
@@ -115,7 +115,7 @@ func TestStatus(t *testing.T) {
 
 func TestStatusOfANodeAlone(t *testing.T) {
 	now := time.Now()
-	text := Status(term.Style{}, status.Node{Name: "solo", Version: "kozo 0.1.0", PID: 1, Now: now, Since: now.Add(time.Hour)})
+	text := Status(term.Style{}, status.Node{Name: "solo", Version: "0.1.0", PID: 1, Now: now, Since: now.Add(time.Hour)})
 	if !strings.Contains(text, "running for 0.0 ms") || !strings.Contains(text, "alone") {
 		t.Errorf("a node alone, whose clock was put back, is shown as\n%s", text)
 	}
