@@ -19,8 +19,10 @@ func (r *receiver) note(change func()) {
 }
 
 // answer writes what the peer should know: pongs at once, confirmations after a
-// moment, something at every heartbeat in any case.
-func (r *receiver) answer(ctx context.Context, ended <-chan struct{}) error {
+// moment, something at every heartbeat in any case. It returns when the stream
+// has ended, when it cannot be written to any more (a newer one has taken over,
+// or reading is about to end too), and after the goodbye at the end of ctx.
+func (r *receiver) answer(ctx context.Context, ended <-chan struct{}) {
 	// The peer's pings come at every heartbeat: only if they do not get through
 	// is there need for a sign of life of our own.
 	quiet := r.in.cfg.Heartbeat + r.in.cfg.Heartbeat/8
@@ -35,12 +37,12 @@ func (r *receiver) answer(ctx context.Context, ended <-chan struct{}) error {
 		due := false
 		select {
 		case <-ended:
-			return nil
+			return
 		case <-ctx.Done():
 			r.in.leave(r) // what arrives after the last confirmation is not taken
 			buf = wire.AppendAck(buf[:0], wire.Ack{Seen: r.seen()})
 			_, _ = r.stream.Write(wire.AppendBye(buf, byeStopping))
-			return ErrStopped
+			return
 		case <-r.wake:
 		case <-ack.C:
 			due, armed = true, false
@@ -59,7 +61,7 @@ func (r *receiver) answer(ctx context.Context, ended <-chan struct{}) error {
 		}
 		if len(buf) > 0 {
 			if _, err := r.stream.Write(buf); err != nil {
-				return err
+				return
 			}
 			idle.Reset(quiet)
 		}

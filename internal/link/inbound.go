@@ -101,17 +101,15 @@ func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, conn Cl
 	in.cfg.OnHello(hello)
 
 	ended := make(chan struct{})
-	var writing sync.WaitGroup
-	writing.Go(func() {
-		err := r.answer(ctx, ended)
-		if err == nil {
-			return
-		}
-		// Closing the stream would not end reading before the peer has closed
-		// it too.
+	// A peer that does not read blocks a write, and one that does not hang up
+	// blocks a read: the end of ctx leaves it a moment.
+	unstop := context.AfterFunc(ctx, func() {
 		waitOr(ended, byeTimeout)
-		conn.Close(err)
+		conn.Close(ErrStopped)
 	})
+	defer unstop()
+	var writing sync.WaitGroup
+	writing.Go(func() { r.answer(ctx, ended) })
 	err = r.read(reader)
 	close(ended)
 	_ = stream.Close()
@@ -139,7 +137,7 @@ func (r *receiver) hello(ctx context.Context, reader *wire.Reader) (*wire.Hello,
 
 	ours := wire.Hello{
 		Version: wire.Version, Program: in.cfg.Program, Boot: in.cfg.Boot,
-		Digest: in.cfg.Digest, Interest: in.cfg.Interest(),
+		Digest: in.cfg.Digest,
 	}
 	in.mu.Lock()
 	old := in.current
@@ -150,6 +148,7 @@ func (r *receiver) hello(ctx context.Context, reader *wire.Reader) (*wire.Hello,
 	}
 	r.number = theirs.Sent
 	in.mu.Unlock()
+	ours.Interest = in.cfg.Interest() // what changes from now on is told to r by Refresh
 	if old != nil {
 		_ = old.stream.Close()
 		if !old.shared && old.conn != r.conn {
@@ -200,13 +199,15 @@ func (in *Inbound) Wait() {
 	<-idle
 }
 
-// waitOr waits for done, but not longer than the limit.
-func waitOr(done <-chan struct{}, limit time.Duration) {
+// waitOr waits for done, but not longer than the limit, and says whether it is.
+func waitOr(done <-chan struct{}, limit time.Duration) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-done:
+		return true
 	case <-timer.C:
+		return false
 	}
 }
 

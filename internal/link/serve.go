@@ -54,9 +54,10 @@ func (l *Link) serve(ctx context.Context, s *session) *session {
 		s.end(errMoved)
 		// The peer closes its side of a stream that rode on its connection; if
 		// it does not, the connection is not worth keeping.
-		waitOr(p.dead, drainTimeout)
-		s.conn.Close(errMoved)
-		<-p.dead
+		if !waitOr(p.dead, drainTimeout) {
+			s.conn.Close(errMoved)
+			<-p.dead
+		}
 		return next
 	}
 	s.end(err)
