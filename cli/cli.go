@@ -134,6 +134,8 @@ One file describes the network, and every node has a copy of it.
 		},
 	}
 	opts.flags(root)
+	root.Version = thisBuild().String() // makes the flag --version
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return misused("%w", err).hint("%s --help lists the flags", cmd.CommandPath())
 	})
@@ -175,7 +177,7 @@ func (a *app) bare(cmd *cobra.Command, args []string, opts runOptions) error {
 		}
 		return f.hint("%s CONFIG NODE runs a node, %[1]s check %s looks at the file", a.self(), quote(args[0]))
 	}
-	if len(args) == 2 && looksLikeFile(args[0]) {
+	if len(args) == 2 && (looksLikeFile(args[0]) || isDir(args[0])) {
 		return a.run(cmd.Context(), args[0], args[1], opts) // says why it cannot be read
 	}
 	f := misused("%q is neither a command nor a file", args[0])

@@ -32,6 +32,9 @@ directory DIR. Nothing that exists is overwritten.`,
 }
 
 func (a *app) initNetwork(dir string, names []string) error {
+	if isFile(dir) {
+		return failed("%s is a file, and no directory", dir).hint("usage: kozo init DIR NODE…")
+	}
 	seen := map[string]bool{}
 	for _, name := range names {
 		if err := kozo.CheckName(name); err != nil {

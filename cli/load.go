@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"kozo"
 	"kozo/cli/internal/term"
@@ -23,6 +24,11 @@ func (a *app) load(path string) (*config.File, error) {
 	}
 	f := misconfigured("%w", err)
 	switch {
+	case isDir(path):
+		f = misconfigured("cannot read the configuration: %s is a directory", path)
+		if inside := filepath.Join(path, "config.yml"); isFile(inside) {
+			return nil, f.hint("there is %s", inside)
+		}
 	case errors.Is(err, os.ErrNotExist):
 		if other := defaultConfig(); other != "" {
 			return nil, f.hint("there is %s", other)

@@ -34,7 +34,12 @@ func (t *transport) Dial(ctx context.Context, env *kozo.TransportEnv, endpoint s
 	if len(addrs) == 0 {
 		return nil, fmt.Errorf("%s has no address", host)
 	}
-	return race(ctx, env, addrs[:min(len(addrs), maxTries)], port)
+	conn, err := race(ctx, env, addrs[:min(len(addrs), maxTries)], port)
+	if err != nil {
+		// Who asked for this endpoint names it; only what it stands for is news.
+		return nil, errors.New(strings.TrimPrefix(err.Error(), endpoint+": "))
+	}
+	return conn, nil
 }
 
 func lookup(ctx context.Context, env *kozo.TransportEnv, host string) ([]netip.Addr, error) {
