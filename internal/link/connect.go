@@ -19,6 +19,7 @@ type session struct {
 	conn      Conn
 	stream    io.ReadWriteCloser
 	reader    *wire.Reader
+	boot      wire.Boot // of the peer
 	transport string
 	endpoint  string
 	rank      int
@@ -60,10 +61,11 @@ func (l *Link) connect(ctx context.Context, retry *backoff) (*session, error) {
 // connection that did not last.
 func (l *Link) pause(ctx context.Context, retry *backoff, err error) {
 	pause := retry.pause()
-	if len(l.cfg.Targets) == 0 {
-		pause = l.cfg.Retry // nothing to dial; a kick comes with the peer
+	next := time.Now().Add(pause)
+	if len(l.cfg.Targets) == 0 && l.cfg.Ride() == nil {
+		pause, next = l.cfg.Retry, time.Time{} // a kick comes with the peer
 	}
-	l.setWaiting(time.Now().Add(pause), err)
+	l.setWaiting(next, err)
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
@@ -152,7 +154,7 @@ func (l *Link) greet(ctx context.Context, s *session) error {
 	defer cancel()
 	stream, err := s.conn.Open(ctx)
 	if err != nil {
-		return err
+		return helloError(ctx, err)
 	}
 	// A stream has no deadlines: the end of the connection is what ends a peer's
 	// silence. One that does not answer is worth nothing, whoever dialled it.
@@ -193,6 +195,7 @@ func (l *Link) greet(ctx context.Context, s *session) error {
 	case <-l.kick: // it has done its work
 	default:
 	}
+	s.boot = theirs.Boot
 	l.setUp(s, theirs)
 	l.cfg.OnHello(theirs)
 	l.cfg.OnInterest(theirs.Interest)

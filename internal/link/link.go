@@ -66,6 +66,8 @@ var (
 	ErrStopped  = errors.New("this node stops")
 	ErrReplaced = errors.New("replaced by a newer connection of the same node")
 	errMoved    = errors.New("moved to a better connection")
+
+	errRestarted = errors.New("the peer was started again")
 )
 
 // byeStopping is what the peer is told when this node stops.
@@ -129,9 +131,22 @@ func (l *Link) expire(now time.Time) {
 	l.ledger.drop(kozo.Expired, l.outbox.Expire(now.Add(-l.cfg.QueueAge)))
 }
 
-// Kick makes a link that waits for its next attempt try at once, for instance
-// since the peer has just dialled us.
-func (l *Link) Kick() { signal(l.kick) }
+// Arrived says that the peer, in the run with this boot id, has just opened a
+// stream to this node. A link that waits for its next attempt makes it at once,
+// since the peer is there; and one that is connected to an earlier run of the
+// peer gives up that connection, which has nobody at its other end any more.
+func (l *Link) Arrived(boot wire.Boot) {
+	l.mu.Lock()
+	var old Conn
+	if l.state.up() && l.session.boot != boot {
+		old = l.session.conn
+	}
+	l.mu.Unlock()
+	if old != nil {
+		old.Close(errRestarted)
+	}
+	signal(l.kick)
+}
 
 func signal(c chan struct{}) {
 	select {

@@ -62,8 +62,9 @@ func (l *Link) serve(ctx context.Context, s *session) *session {
 	}
 	s.end(err)
 	<-p.dead
-	if ctx.Err() == nil {
-		err = p.err // why reading ended says more than why writing did
+	err = p.err // why reading ended says more than why writing did
+	if ctx.Err() != nil {
+		err = ErrStopped
 	}
 	l.mu.Lock()
 	l.ledger.cut()
@@ -112,7 +113,7 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 				return nil, err
 			}
 		case n := <-better:
-			if l.move(ctx, s, w, n) {
+			if l.move(ctx, s, w, n, ticker.C) {
 				return n, nil
 			}
 		case <-w.pongs.dead:
@@ -139,33 +140,52 @@ func (l *Link) take(buf []byte) (frames []byte, flushing bool) {
 }
 
 // move changes to a session on a better connection: first it waits until the
-// peer has confirmed everything, so that nothing is lost or overtaken.
-func (l *Link) move(ctx context.Context, s *session, w *watch, n *session) bool {
+// peer has confirmed everything, so that nothing is lost or overtaken. Meanwhile
+// pings go on at each beat: if the better connection turns out to be worse, the
+// old one must still be there.
+func (l *Link) move(ctx context.Context, s *session, w *watch, n *session, beat <-chan time.Time) bool {
+	err := l.drain(ctx, s, w, beat)
+	if err == nil {
+		greeted := make(chan error, 1)
+		go func() { greeted <- l.greet(ctx, n) }()
+		for waiting := true; waiting; {
+			select {
+			case err = <-greeted:
+				waiting = false
+			case <-beat:
+				_ = w.ping(s.stream) // the peer may have closed it for the new one
+			}
+		}
+	}
+	if err != nil {
+		n.conn.Close(err)
+	}
+	return err == nil
+}
+
+// drain waits until everything that was written is confirmed.
+func (l *Link) drain(ctx context.Context, s *session, w *watch, beat <-chan time.Time) error {
 	timer := time.NewTimer(drainTimeout)
 	defer timer.Stop()
 	if err := w.ping(s.stream); err != nil {
-		n.conn.Close(err)
-		return false
+		return err
 	}
 	for l.unconfirmed() {
 		select {
 		case <-w.pongs.settled:
+		case <-beat:
+			if err := w.ping(s.stream); err != nil {
+				return err
+			}
 		case <-timer.C:
-			n.conn.Close(errors.New("the old connection did not drain"))
-			return false
+			return errors.New("the old connection did not drain")
 		case <-w.pongs.dead:
-			n.conn.Close(w.pongs.err)
-			return false
+			return w.pongs.err
 		case <-ctx.Done():
-			n.conn.Close(ErrStopped)
-			return false
+			return ErrStopped
 		}
 	}
-	if err := l.greet(ctx, n); err != nil {
-		n.conn.Close(err)
-		return false
-	}
-	return true
+	return nil
 }
 
 func (l *Link) unconfirmed() bool {

@@ -79,13 +79,14 @@ func (l *Link) setDialling() {
 	l.state.word, l.state.next = stateDialling, time.Time{}
 }
 
-// setWaiting notes that all attempts failed, and logs it ever more rarely.
+// setWaiting notes that all attempts failed, and logs it ever more rarely. next is
+// the time of the next one, or zero if the peer must come first.
 func (l *Link) setWaiting(next time.Time, err error) {
 	l.mu.Lock()
 	s := &l.state
 	s.word, s.next = stateWaiting, next
-	if len(l.cfg.Targets) == 0 {
-		s.word, s.next = stateListening, time.Time{}
+	if next.IsZero() {
+		s.word = stateListening
 	}
 	if err != nil {
 		s.reason = err.Error()

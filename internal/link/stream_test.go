@@ -2,6 +2,8 @@ package link
 
 import (
 	"context"
+	"errors"
+	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,9 +18,26 @@ import (
 
 // sharedConn is a connection that goes on when a stream on it ends: closing it
 // only notes the reason.
-type sharedConn struct{ closed atomic.Value }
+type sharedConn struct{ closed atomic.Pointer[error] }
 
-func (c *sharedConn) Close(reason error) { c.closed.CompareAndSwap(nil, reason) }
+func (c *sharedConn) Close(reason error) { c.closed.CompareAndSwap(nil, &reason) }
+
+// peersConn is a connection on which streams can be opened that end in a test.
+type peersConn struct {
+	sharedConn
+	t    *testing.T
+	fars chan<- *far
+}
+
+func (c *peersConn) Open(ctx context.Context) (io.ReadWriteCloser, error) {
+	near, other := memnet.Pipe()
+	select {
+	case c.fars <- newFar(c.t, other):
+		return near, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
 
 func helloOf(boot byte, sent uint64) []byte {
 	return wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{boot}, Sent: sent})
@@ -87,7 +106,7 @@ func TestStreamThatIsReplacedDoesNotEndASharedConnection(t *testing.T) {
 		old.write(wire.AppendPing(nil, wire.Ping{ID: 1})) // it was on its way
 		time.Sleep(time.Minute)
 		if reason := conn.closed.Load(); reason != nil {
-			t.Errorf("the connection was closed: %v", reason)
+			t.Errorf("the connection was closed: %v", *reason)
 		}
 	})
 }
@@ -116,9 +135,103 @@ func TestInterestThatChangesDuringTheHelloIsTold(t *testing.T) {
 		if h := f.hello(); len(h.Interest) == 1 {
 			return
 		}
+		_ = f.conn.SetReadDeadline(time.Now().Add(time.Minute))
 		filters, err := wire.ParseInterest(f.want(wire.TypeInterest, wire.TypeAck))
 		if err != nil || len(filters) != 1 {
 			t.Errorf("%v, %v", filters, err)
+		}
+	})
+}
+
+// twoWays runs a link with a target that is better than the one of dialled, and
+// that can be reached only once the test says so.
+func twoWays(t *testing.T, change func(*Config)) (l *Link, worse, better <-chan *far, open *atomic.Bool) {
+	open = &atomic.Bool{}
+	fast := make(chan *far, 16)
+	l, worse = dialled(t, func(cfg *Config) {
+		cfg.Targets[0].Rank = 1
+		cfg.Targets = append([]Target{{
+			Transport: "fast", Endpoint: "b:2", Timeout: 10 * time.Second,
+			Dial: func(context.Context) (Conn, error) {
+				if !open.Load() {
+					return nil, errors.New("cannot be reached")
+				}
+				near, other := memnet.Pipe()
+				fast <- newFar(t, other)
+				return &fakeConn{near}, nil
+			},
+		}}, cfg.Targets...)
+		change(cfg)
+	})
+	return l, worse, fast, open
+}
+
+func TestTheOldConnectionIsKeptAliveWhileABetterOneIsTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, worse, better, open := twoWays(t, func(cfg *Config) { cfg.Heartbeat = time.Second })
+		f := <-worse
+		f.hello()
+		f.write(helloOf(2, 0))
+		open.Store(true)
+		begun := time.Now()
+		for last := begun; time.Since(begun) < 5*time.Minute; last = time.Now() {
+			f.want(wire.TypePing)
+			if silence := time.Since(last); silence > 2*time.Second {
+				t.Fatalf("a silence of %v, %v after the better way opened", silence, time.Since(begun))
+			}
+		}
+		if len(better) == 0 { // it was accepted there, and said hello to in vain
+			t.Error("the better way was not tried")
+		}
+		if s := snapshot(l); s.State != stateUp || s.Connects != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestALinkThatRidesDoesNotWaitForAKickWhileItsPeerIsConnected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fars := make(chan *far)
+		l, _ := dialled(t, func(cfg *Config) {
+			cfg.Targets = nil
+			cfg.Ride = func() Conn { return &peersConn{t: t, fars: fars} }
+		})
+		begun := time.Now()
+		for range 3 { // streams that end at once; the connection of the peer stays
+			_ = (<-fars).conn.Close()
+		}
+		f := <-fars
+		f.hello()
+		f.write(helloOf(2, 0))
+		f.want(wire.TypePing)
+		if took := time.Since(begun); took > 10*time.Second || !l.Up() {
+			t.Errorf("up: %v, after %v", l.Up(), took)
+		}
+		_ = f.conn.Close()
+	})
+}
+
+func TestTheConnectionToAnEarlierRunOfThePeerEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, fars := dialled(t, nil)
+		f := <-fars
+		f.hello()
+		f.write(helloOf(2, 0))
+		f.want(wire.TypePing)
+		time.Sleep(time.Minute) // it lasted; then the peer loses power and comes back
+		l.Arrived(wire.Boot{2}) // the run that the link knows
+		synctest.Wait()
+		if !l.Up() {
+			t.Fatal("the link did not outlive a stream of the same run")
+		}
+		begun := time.Now()
+		l.Arrived(wire.Boot{3})
+		f = <-fars
+		f.hello()
+		f.write(helloOf(3, 0))
+		synctest.Wait()
+		if took := time.Since(begun); took > 0 || !l.Up() {
+			t.Errorf("up: %v, after %v", l.Up(), took)
 		}
 	})
 }

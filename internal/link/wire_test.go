@@ -313,7 +313,7 @@ func TestFailedDialsBackOffAndAKickEndsThePause(t *testing.T) {
 		if s.NextAttempt == nil || s.NextAttempt.Before(time.Now()) || s.Targets[0].Error != "nobody there" || s.Targets[0].Tried == nil {
 			t.Errorf("%+v", s)
 		}
-		l.Kick()
+		l.Arrived(wire.Boot{2})
 		synctest.Wait()
 		if count() != n+1 {
 			t.Error("a kick did not make it dial")

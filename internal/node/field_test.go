@@ -30,8 +30,14 @@ func TestHalfOpenConnectionIsReplaced(t *testing.T) {
 		if since := w.link("b", "a").In.Since; !since.After(*before) {
 			t.Errorf("b still serves the connection of %v", before)
 		}
+		// b's own link led to the earlier run of a, and would take long to notice.
+		w.within(2*time.Second, "b's new connection", func() bool {
+			l := w.link("b", "a")
+			return l.State == "up" && l.Connects == 2
+		})
 		w.send("a", "new", nil)
-		w.until("a message over it", func() bool { return len(w.received("b")) == 1 })
+		w.send("b", "new", nil)
+		w.until("messages over them", func() bool { return len(w.received("b")) == 2 && len(w.received("a")) == 2 })
 		t.Logf("up after %v", took)
 	})
 }

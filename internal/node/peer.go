@@ -219,7 +219,7 @@ func (p *peer) setInterest(filters []kozo.Filter) {
 // forth for ever.
 func (p *peer) arrived(h *wire.Hello) {
 	p.hello(h)
-	p.link.Kick()
+	p.link.Arrived(h.Boot)
 }
 
 // hello compares the configuration of the peer with the own one.
