@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"kozo"
 	"kozo/internal/config/shape"
@@ -34,14 +35,22 @@ type File struct {
 	Warnings []Problem      // what will work, but is probably not meant, in the order of the file
 }
 
-// Load reads and checks a file. If the file is wrong the error is a *[Problems];
-// otherwise it is that of reading it. No more than [MaxFile] bytes are read.
+// Load reads and checks a file. Relative paths in it start in its directory. If
+// the file is wrong the error is a *[Problems]; otherwise it is that of reading
+// it. No more than [MaxFile] bytes are read.
 func Load(path string, types *kozo.Registry) (*File, error) {
 	data, err := read(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the configuration: %w", err)
 	}
-	return Parse(path, data, types)
+	file, err := Parse(path, data, types)
+	if err != nil {
+		return nil, err
+	}
+	if err := anchor(file.System, filepath.Dir(path), types); err != nil {
+		return nil, err
+	}
+	return file, nil
 }
 
 // read returns at most one byte more than a file can have.
@@ -54,8 +63,8 @@ func read(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, MaxFile+1))
 }
 
-// Parse checks the content of a file, on the terms of [Load]. The name is what
-// the problems call the file.
+// Parse checks the content of a file, on the terms of [Load], and leaves its
+// paths as they are. The name is what the problems call the file.
 func Parse(name string, data []byte, types *kozo.Registry) (*File, error) {
 	c := &checker{
 		source: source{name: name}, types: types, shape: shape.New(),

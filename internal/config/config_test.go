@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -14,7 +15,6 @@ import (
 
 	"kozo"
 	"kozo/internal/config"
-	"kozo/internal/system"
 )
 
 func good(t testing.TB, name string) []byte {
@@ -60,7 +60,7 @@ func TestMeaning(t *testing.T) {
 		t.Errorf("clock: %+v", clock)
 	}
 	timer := clock.Role("timer1")
-	if timer.Type != "timer" || timer.Values["tick"] != time.Minute || timer.Limits != (kozo.Limits{Length: system.DefaultInboxLength, Size: system.DefaultInboxSize}) {
+	if timer.Type != "timer" || timer.Values["tick"] != time.Minute || timer.Limits != (kozo.Limits{}) {
 		t.Errorf("timer1: %+v", timer)
 	}
 	cuckoo := scribe.Role("cuckoo")
@@ -265,27 +265,66 @@ func TestMany(t *testing.T) {
 	}
 }
 
-// limited chooses its own inbox.
-type limited struct{ idle }
-
-func (limited) InboxLimits(configured kozo.Limits) kozo.Limits {
-	configured.Length = 7
-	return configured
+func TestInboxLimits(t *testing.T) {
+	text := string(good(t, "minimal")) + "        roles: {timer: {messageQueueLength: 100, messageQueueSize: 1kB}, cuckoo: {}}\n        roleStorage: s\n"
+	file, err := config.Parse("config.yml", []byte(text), registry(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[kozo.RoleName]kozo.Limits{"timer": {Length: 100, Size: 1000}, "cuckoo": {}} {
+		if got := file.System.Node("clock").Role(name).Limits; got != want {
+			t.Errorf("the limits of %s are %+v", name, got)
+		}
+	}
 }
 
-func TestInboxLimits(t *testing.T) {
+// wired is a transport with a file.
+type wired struct {
+	pipe
+	Key kozo.Path `option:"key" default:"" doc:"a file"`
+}
+
+func TestRelativePathsStartAtTheFile(t *testing.T) {
 	types := registry(t)
-	type none struct{}
-	err := types.AddRole(kozo.DefineRole("limited", "", func(none) (kozo.Role, error) { return limited{}, nil }))
+	err := types.AddTransport(kozo.DefineTransport("wired", "", func(o wired) (kozo.Transport, error) { return o, nil }))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := string(good(t, "minimal")) + "        roles: {limited: {messageQueueLength: 100, messageQueueSize: 1kB}}\n"
-	file, err := config.Parse("config.yml", []byte(text), types)
-	if err != nil {
-		t.Fatal(err)
+	text := strings.Replace(string(good(t, "minimal")), "privateKey: ", "privateKey: keys/a #", 1) +
+		"        roleStorage: storage\n        roles: {logger: {file: logs/x}, other: {type: logger, file: /var/log/x}}\n" +
+		"        transports: {wired: {key: onion}}\nrolePath: roles:/opt/roles\n"
+	var digests []map[string]string
+	for range 2 {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "config.yml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file, err := config.Load(path, types)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := file.System.Node("clock")
+		for got, want := range map[string]string{
+			n.PrivateKey:  "keys/a",
+			n.RoleStorage: "storage",
+			string(n.Role("logger").Values["file"].(kozo.Path)): "logs/x",
+			string(n.Transports[0].Transport.(wired).Key):       "onion",
+			n.Settings.RolePath[0]:                              "roles",
+		} {
+			if got != filepath.Join(dir, want) {
+				t.Errorf("%s became %s", want, got)
+			}
+		}
+		if got := n.Role("other").Values["file"]; got != kozo.Path("/var/log/x") {
+			t.Errorf("an absolute path became %s", got)
+		}
+		if got := n.Settings.RolePath[1]; got != "/opt/roles" {
+			t.Errorf("an absolute path became %s", got)
+		}
+		digests = append(digests, file.System.Digest)
 	}
-	if got := file.System.Node("clock").Role("limited").Limits; got != (kozo.Limits{Length: 7, Size: 1000}) {
-		t.Errorf("the limits are %+v", got)
+	if !maps.Equal(digests[0], digests[1]) {
+		t.Error("the digests tell where the file is")
 	}
 }

@@ -78,14 +78,14 @@ func (c *checker) role(e tree.Entry, path string, n *system.Node) *system.Role {
 	}
 	r := &system.Role{
 		Name: kozo.RoleName(e.Key), Type: t.Name, Description: o.Description, Known: true, Values: p.values,
-		New: func() (kozo.Role, error) { return t.New(p.values) },
+		Limits: kozo.Limits{Length: o.MessageQueueLength, Size: o.MessageQueueSize},
+		New:    func() (kozo.Role, error) { return t.New(p.values) },
 	}
 	c.try(p, func() error {
 		role, err := t.New(p.values)
 		if err != nil {
 			return err
 		}
-		r.Limits = limits(role, kozo.Limits{Length: o.MessageQueueLength, Size: o.MessageQueueSize})
 		if i, ok := role.(kozo.Interested); ok {
 			r.Interest = i.Interest()
 		}
@@ -97,20 +97,6 @@ func (c *checker) role(e tree.Entry, path string, n *system.Node) *system.Role {
 	})
 	c.roles[r] = p.block
 	return r
-}
-
-// limits returns the bounds of a role's inbox.
-func limits(r kozo.Role, configured kozo.Limits) kozo.Limits {
-	if l, ok := r.(kozo.InboxLimiter); ok {
-		configured = l.InboxLimits(configured)
-	}
-	if configured.Length <= 0 {
-		configured.Length = system.DefaultInboxLength
-	}
-	if configured.Size <= 0 {
-		configured.Size = system.DefaultInboxSize
-	}
-	return configured
 }
 
 func (c *checker) transport(e tree.Entry, path string) *system.Transport {
