@@ -7,7 +7,6 @@ import (
 	"iter"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"sync"
 	"time"
@@ -44,7 +43,8 @@ func (a *app) runCommand() *cobra.Command {
 goes to the standard output, and what the node has to say to the standard error.
 
 SIGINT and SIGTERM stop the node, which takes two seconds at most; a second one
-ends it at once. SIGHUP makes its roles open their log files again.
+ends it at once. SIGHUP makes its roles open their log files again. A node that
+prints into a pipe which nobody reads any more stops as well.
 
 Exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong usage,
 78 the configuration is wrong.`,
@@ -100,7 +100,9 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 		log.Warn("status, tail and send will not work", "err", err)
 	}
 
-	ctx, stop := stopOnSignal(ctx)
+	read, unwatch := whileRead(ctx)
+	defer unwatch()
+	ctx, stop := stopOnSignal(read)
 	defer stop()
 	var parts sync.WaitGroup
 	defer parts.Wait()
@@ -117,9 +119,14 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 	parts.Go(func() { reopenOn(ctx, hangups, n) })
 	parts.Go(func() { tellManager(ctx, notify, n, log) })
 	err = n.Run(ctx)
+	unread := read.Err() != nil
 	stop()
 	if err != nil {
 		return failed("%s: %w", self.Name, err)
+	}
+	if unread {
+		return failed("%s: stopped, since nobody reads its output any more", self.Name).
+			hint("to run it without a reader, send its output to a file or to /dev/null")
 	}
 	return nil
 }
@@ -143,51 +150,6 @@ func (s served) Tail(ctx context.Context, filters []kozo.Filter) iter.Seq2[kozo.
 			if !yield(t.Message, t.Missed) {
 				return
 			}
-		}
-	}
-}
-
-// sameSignal is how long after the first signal a second one is taken for the
-// same: "timeout", for one, sends it both to the program and to its group.
-const sameSignal = 300 * time.Millisecond
-
-// stopOnSignal returns a context that the first signal to stop ends. A second one
-// has its usual effect, which is to end the program. The function that is
-// returned gives the signals back.
-func stopOnSignal(ctx context.Context) (context.Context, func()) {
-	ctx, giveBack := signal.NotifyContext(ctx, stopSignals()...)
-	ended := make(chan struct{})
-	waiting := context.AfterFunc(ctx, func() {
-		select {
-		case <-time.After(sameSignal):
-		case <-ended:
-		}
-		giveBack()
-	})
-	return ctx, sync.OnceFunc(func() {
-		waiting()
-		close(ended)
-		giveBack()
-	})
-}
-
-// reopenRequests returns a channel that gets the signals to open files again.
-func reopenRequests() chan os.Signal {
-	requests := make(chan os.Signal, 1)
-	if signals := reopenSignals(); len(signals) > 0 { // none would mean all of them
-		signal.Notify(requests, signals...)
-	}
-	return requests
-}
-
-func reopenOn(ctx context.Context, requests chan os.Signal, n *node.Node) {
-	defer signal.Stop(requests)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-requests:
-			n.Reopen()
 		}
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -94,15 +92,4 @@ func (a *app) onStage(s *stage.Stage, args ...string) string {
 		return "KOZO_RUN_DIR=" + quote(s.RunDir) + " " + a.selfWith(args)
 	}
 	return a.again(args...)
-}
-
-// stopWithTerminal is stopOnSignal for what makes no sense without the terminal
-// from which it was started.
-func stopWithTerminal(ctx context.Context) (context.Context, func()) {
-	ctx, stop := stopOnSignal(ctx)
-	ctx, hangup := signal.NotifyContext(ctx, syscall.SIGHUP)
-	return ctx, func() {
-		hangup()
-		stop()
-	}
 }
