@@ -6,6 +6,7 @@
 package router
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -28,14 +29,16 @@ type Local interface {
 }
 
 // Router knows the filters of the roles of this node and of its peers. It is
-// safe for concurrent use; sending never waits for a change of filters.
+// safe for concurrent use.
 type Router struct {
 	encode func([]byte, *kozo.Message) []byte
 	frames sync.Pool // of *[]byte
 
+	// table is nil after a change, until somebody needs it: a thousand changes
+	// in a row, as when a large network starts, cost one table.
 	table atomic.Pointer[table]
 
-	mu     sync.Mutex // serialises changes
+	mu     sync.Mutex
 	locals map[kozo.RoleName]subscriber[Local]
 	peers  map[kozo.NodeName]subscriber[Peer]
 	taps   map[*Tap]struct{}
@@ -68,43 +71,64 @@ func New(encode func([]byte, *kozo.Message) []byte) *Router {
 		taps:   map[*Tap]struct{}{},
 	}
 	r.frames.New = func() any { return new([]byte) }
-	r.table.Store(&table{})
 	return r
 }
 
 // SetLocal replaces what a role of this node wants.
 func (r *Router) SetLocal(name kozo.RoleName, to Local, filters []kozo.Filter) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.locals[name] = subscriber[Local]{to, slices.Clone(filters)}
-	r.rebuild()
+	set(r, r.locals, name, subscriber[Local]{to, tidy(filters)})
 }
 
 // SetPeer replaces what the roles of a peer want.
 func (r *Router) SetPeer(name kozo.NodeName, to Peer, filters []kozo.Filter) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.peers[name] = subscriber[Peer]{to, slices.Clone(filters)}
-	r.rebuild()
+	set(r, r.peers, name, subscriber[Peer]{to, tidy(filters)})
 }
 
-// Interest returns what the roles of this node want, without repetitions.
+// set changes a subscriber. A peer says the same at each connection, which is no
+// change.
+func set[N ~string, T comparable](r *Router, all map[N]subscriber[T], name N, s subscriber[T]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old, known := all[name]
+	if known && old.to == s.to && slices.Equal(old.filters, s.filters) {
+		return
+	}
+	all[name] = s
+	r.table.Store(nil)
+}
+
+// Interest returns what the roles of this node want, in order and without
+// repetitions.
 func (r *Router) Interest() []kozo.Filter {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	var all []kozo.Filter
-	for _, name := range slices.Sorted(maps.Keys(r.locals)) {
-		for _, f := range r.locals[name].filters {
-			if !slices.Contains(all, f) {
-				all = append(all, f)
-			}
-		}
+	for _, l := range r.locals {
+		all = append(all, l.filters...)
 	}
-	return all
+	r.mu.Unlock()
+	return tidy(all)
 }
 
-// rebuild makes a new table. The caller has the lock.
-func (r *Router) rebuild() {
+// tidy returns a copy of filters, in order and without repetitions.
+func tidy(filters []kozo.Filter) []kozo.Filter {
+	filters = slices.Clone(filters)
+	slices.SortFunc(filters, func(a, b kozo.Filter) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Channel, b.Channel),
+			cmp.Compare(a.Role, b.Role), cmp.Compare(a.Node, b.Node))
+	})
+	return slices.Compact(filters)
+}
+
+// present returns the table for the filters as they are now.
+func (r *Router) present() *table {
+	if t := r.table.Load(); t != nil {
+		return t
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t := r.table.Load(); t != nil { // somebody was faster
+		return t
+	}
 	t := &table{taps: slices.Collect(maps.Keys(r.taps))}
 	for _, name := range slices.Sorted(maps.Keys(r.locals)) {
 		s := r.locals[name]
@@ -115,13 +139,14 @@ func (r *Router) rebuild() {
 		t.peers.add(s.to, s.filters)
 	}
 	r.table.Store(t)
+	return t
 }
 
 // Send gives a message of a role of this node to every other role of the node
 // that wants it, and to every peer with one that does. The message is encoded at
 // most once.
 func (r *Router) Send(m *kozo.Message) {
-	t := r.table.Load()
+	t := r.present()
 	t.deliver(m, m.From.Role)
 	var frame *[]byte
 	t.peers.match(m, func(p Peer) {
@@ -142,7 +167,7 @@ const largestKept = 64 << 10
 // Deliver gives a message of a peer to the roles of this node that want it. It
 // returns false if there is none.
 func (r *Router) Deliver(m *kozo.Message) bool {
-	return r.table.Load().deliver(m, "")
+	return r.present().deliver(m, "")
 }
 
 // deliver gives a message to local roles, except the one that sent it.

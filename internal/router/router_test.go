@@ -153,6 +153,67 @@ func TestTapShowsWhatPassesAndCountsWhatItMissed(t *testing.T) {
 	}
 }
 
+func TestTapHoldsABoundedNumberOfBytes(t *testing.T) {
+	r, _ := newRouter()
+	tap := r.Tap(nil)
+	defer tap.Close()
+	large := message(kozo.Event, "large", "", "a")
+	large.Body = make(kozo.Body, tapSize/4)
+	for range 10 {
+		r.Send(large)
+	}
+	r.Send(message(kozo.Event, "small", "", "a")) // would have room, but comes after what was missed
+	got, missed := tap.Take()
+	if len(got) != 3 || missed != 8 {
+		t.Errorf("%d messages, %d missed", len(got), missed)
+	}
+	large.Body = make(kozo.Body, 2*tapSize)
+	r.Send(large)
+	if got, missed := tap.Take(); len(got) != 1 || missed != 0 {
+		t.Errorf("of one large message: %d, %d missed", len(got), missed)
+	}
+}
+
+func TestAPeerThatSaysTheSameAgainChangesNothing(t *testing.T) {
+	r, _ := newRouter()
+	tick, tock := kozo.Filter{Kind: kozo.Event, Type: "tick"}, kozo.Filter{Kind: kozo.Event, Type: "tock"}
+	var peer, other link
+	r.SetPeer("peer", &peer, []kozo.Filter{tick, tock})
+	before := r.present()
+	r.SetPeer("peer", &peer, []kozo.Filter{tock, tick, tock})
+	if r.present() != before {
+		t.Error("the table was made anew")
+	}
+	r.SetPeer("peer", &other, []kozo.Filter{tick, tock})
+	if r.Send(message(kozo.Event, "tick", "", "a")); len(peer.frames) != 0 || len(other.frames) != 1 {
+		t.Error("another link for the same peer went unnoticed")
+	}
+	r.SetPeer("peer", &other, nil)
+	if r.Send(message(kozo.Event, "tick", "", "a")); len(other.frames) != 1 {
+		t.Error("a peer that wants nothing any more got a message")
+	}
+}
+
+func BenchmarkStartOfANetwork(b *testing.B) {
+	for _, nodes := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprint("nodes=", nodes), func(b *testing.B) {
+			for b.Loop() {
+				r, _ := newRouter()
+				for range 2 { // what the file says of a peer, and the same from itself
+					for i := range nodes {
+						filters := make([]kozo.Filter, 10)
+						for j := range filters {
+							filters[j] = kozo.Filter{Kind: kozo.Event, Type: fmt.Sprint("type", j)}
+						}
+						r.SetPeer(kozo.NodeName(fmt.Sprint("peer", i)), discard{}, filters)
+					}
+					r.present()
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkSend(b *testing.B) {
 	for _, filters := range []int{1, 10, 100, 1000} {
 		b.Run(fmt.Sprint("filters=", filters), func(b *testing.B) {

@@ -7,8 +7,12 @@ import (
 	"kozo"
 )
 
-// tapLength is how many messages a tap holds for somebody who is slow to read.
-const tapLength = 1024
+// What a tap holds for somebody who is slow to read: so many messages, and not
+// more bytes unless it is one message.
+const (
+	tapLength = 1024
+	tapSize   = 4 << 20
+)
 
 // Tap shows the messages that pass through this node: those that its roles send
 // and those that arrive for them. A slow reader misses messages, which are
@@ -20,6 +24,7 @@ type Tap struct {
 
 	mu     sync.Mutex
 	queue  []kozo.Message
+	size   int // bytes in the queue
 	missed uint64
 }
 
@@ -30,7 +35,7 @@ func (r *Router) Tap(filters []kozo.Filter) *Tap {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.taps[t] = struct{}{}
-	r.rebuild()
+	r.table.Store(nil)
 	return t
 }
 
@@ -39,7 +44,7 @@ func (t *Tap) Close() {
 	t.router.mu.Lock()
 	defer t.router.mu.Unlock()
 	delete(t.router.taps, t)
-	t.router.rebuild()
+	t.router.table.Store(nil)
 }
 
 func (t *Tap) put(m *kozo.Message) {
@@ -47,8 +52,11 @@ func (t *Tap) put(m *kozo.Message) {
 		return
 	}
 	t.mu.Lock()
-	if len(t.queue) < tapLength {
+	size := Size(m)
+	room := len(t.queue) < tapLength && t.size+size <= tapSize && t.missed == 0
+	if len(t.queue) == 0 || room {
 		t.queue = append(t.queue, *m)
+		t.size += size
 	} else {
 		t.missed++
 	}
@@ -68,6 +76,6 @@ func (t *Tap) Take() (messages []kozo.Message, missed uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	messages, missed = t.queue, t.missed
-	t.queue, t.missed = nil, 0
+	t.queue, t.size, t.missed = nil, 0, 0
 	return messages, missed
 }
