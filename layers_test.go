@@ -68,7 +68,8 @@ var rooms = map[string][]string{
 	"standard":       {".", "roles/cuckoo", "roles/injector", "roles/logger", "roles/timer", "transports/tcp"},
 
 	// Beside the house: a program of its own that measures.
-	"bench": {".", "cli", "standard", "internal/secure"},
+	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/secure", "internal/wire"},
+	"bench/internal/traffic": {".", "internal/wire"},
 }
 
 // guests are the modules of others, and which rooms they are let into.

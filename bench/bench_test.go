@@ -6,11 +6,13 @@ import (
 	"os"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"kozo"
+	"kozo/bench/internal/traffic"
 	"kozo/internal/system"
 )
 
@@ -30,7 +32,7 @@ func TestBench(t *testing.T) {
 	}
 	t.Setenv("GORACE", "atexit_sleep_ms=10") // or each process takes a second to end
 	o := options{
-		parts: parts[:], systems: []string{kozoSystem, floors[0]}, sizes: []int{256}, rounds: 1,
+		parts: parts[:], systems: []string{kozoSystem, "ssh", "tls"}, neighbours: &neighbours{}, sizes: []int{256}, receivers: 2, rounds: 1,
 		warm: 20 * time.Millisecond, length: 100 * time.Millisecond, samples: 50, starts: 1,
 		meshes: []int{3}, settle: 50 * time.Millisecond, idle: 100 * time.Millisecond,
 	}
@@ -41,10 +43,10 @@ func TestBench(t *testing.T) {
 	var table bytes.Buffer
 	r.print(&table)
 	t.Log(table.String())
-	if n := len(r.Throughput); n != 2 {
-		t.Errorf("%d throughputs, not 2", n)
+	if n := len(r.Throughput); n != 3 {
+		t.Errorf("%d throughputs, not 3", n)
 	}
-	for _, v := range r.Throughput {
+	for _, v := range append(r.Throughput, r.Fanout...) {
 		if v.PerSecond.Median <= 0 || v.CPU.Median <= 0 || v.SenderCPU.Median > v.CPU.Median {
 			t.Errorf("nothing was measured: %+v", v)
 		}
@@ -57,7 +59,10 @@ func TestBench(t *testing.T) {
 	if len(r.Mesh) != 1 || r.Mesh[0].Links != 6 || r.Mesh[0].CPU.Median <= 0 || r.Memory.NodeKiB <= 0 || r.Start.Both.Median <= 0 || r.Idle.CPUPercent.Max < 0 {
 		t.Errorf("something was not measured: %+v", r)
 	}
-	for _, word := range []string{"messages/s", "p99.9", "Full mesh", "idle nodes"} {
+	if len(r.Fanout) != 1 || r.Fanout[0].Receivers != 2 || len(r.Resident) != 3 || r.Resident[0].KiB.Median <= 0 {
+		t.Errorf("something was not measured: %+v, %+v", r.Fanout, r.Resident)
+	}
+	for _, word := range []string{"messages/s", "p99.9", "Full mesh", "idle nodes", "kozo / ssh"} {
 		if !strings.Contains(table.String(), word) {
 			t.Errorf("the table does not have %q", word)
 		}
@@ -79,24 +84,20 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-func TestQuantiles(t *testing.T) {
-	var samples []time.Duration
-	for i := range 1000 {
-		samples = append(samples, time.Duration(1000-i)*time.Microsecond)
-	}
-	if q := quantilesOf(samples); q != (quantiles{P50: 501, P99: 991, P999: 1000, Max: 1000}) {
-		t.Errorf("%+v", q)
-	}
-}
-
 func TestFloorCountsWholeMessages(t *testing.T) {
+	source, err := traffic.NewSource(100)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var stream []byte
 	for range 3 {
-		stream = appendFloor(stream, make([]byte, 100))
+		stream = source.Append(stream)
 	}
-	m := newMeter(0, 0)
-	floorCount(bytes.NewReader(stream[:len(stream)-1]), m)
-	if n := m.received.Load(); n != 2 {
+	m := traffic.NewMeter(0, 0)
+	if err := floorCount(bytes.NewReader(stream[:len(stream)-1]), m); err == nil {
+		t.Error("half a message is no error")
+	}
+	if n := m.Received(); n != 2 {
 		t.Errorf("%d whole messages, not 2", n)
 	}
 }
@@ -107,8 +108,12 @@ func TestFloorHasTheCipherOfNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, o := range settings {
-		if first, _, _ := strings.Cut(o.Default, ","); o.Name == "cipher" && first != floors[1] {
-			t.Errorf("nodes prefer %s, the floor has %s", first, floors[1])
+		if o.Name != "cipher" {
+			continue
+		}
+		first, _, _ := strings.Cut(o.Default, ",")
+		if !slices.ContainsFunc(floors[:], func(f floor) bool { return f.cipher == first }) {
+			t.Errorf("nodes prefer %s, and no floor has that", first)
 		}
 	}
 }

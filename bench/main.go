@@ -1,7 +1,8 @@
 // Command bench measures Kōzō: how fast messages arrive, what that costs, how long
-// they take, and what a node needs when there is nothing to do. Beside it stands
-// the floor, in the same run: bare SSH channels, which is what encryption and the
-// network cost without Kōzō.
+// they take, and what a node needs when there is nothing to do. Beside it stand,
+// in the same run, the floors (bare streams: what encryption and the network cost
+// without Kōzō) and the neighbours that this machine has: what people would pick
+// instead.
 //
 // The nodes that it measures are processes of its own program, which is a kozo with
 // two more roles. It needs Linux. Compare CPU time and ratios within one run:
@@ -70,13 +71,15 @@ func child(args []string) int {
 }
 
 // parts are what can be measured.
-var parts = [...]string{"throughput", "latency", "start", "memory", "mesh", "idle"}
+var parts = [...]string{"throughput", "fanout", "latency", "start", "memory", "mesh", "idle"}
 
 // options says how much is measured.
 type options struct {
 	parts        []string
-	systems      []string // kozoSystem, or the cipher of a floor
-	sizes        []int    // bytes
+	systems      []string // kozoSystem, floors and neighbours
+	neighbours   *neighbours
+	sizes        []int // bytes
+	receivers    int   // of a fanout
 	rounds       int
 	warm, length time.Duration // of a throughput
 	samples      int           // of latency, a round
@@ -86,34 +89,47 @@ type options struct {
 	idle         time.Duration
 }
 
-// floors are the ciphers of the floors: the cheapest one, and the one that nodes
-// use if their configuration does not say.
-var floors = [...]string{"aes128-gcm@openssh.com", "aes256-gcm@openssh.com"}
-
 func full() options {
 	return options{
-		systems: append([]string{kozoSystem}, floors[:]...), sizes: []int{64, 256, 4 << 10, 64 << 10},
-		rounds: 3, warm: time.Second, length: 2 * time.Second, samples: 10_000, starts: 5,
+		sizes: []int{64, 256, 4 << 10, 64 << 10}, receivers: 10,
+		rounds: 5, warm: 500 * time.Millisecond, length: time.Second, samples: 3000, starts: 5,
 		meshes: []int{20, 50}, settle: 5 * time.Second, idle: time.Minute,
 	}
 }
 
 func quick() options {
 	return options{
-		systems: append([]string{kozoSystem}, floors[:]...), sizes: []int{256},
-		rounds: 1, warm: 300 * time.Millisecond, length: time.Second, samples: 2000, starts: 1,
+		sizes: []int{256}, receivers: 10,
+		rounds: 1, warm: 300 * time.Millisecond, length: time.Second, samples: 1000, starts: 1,
 		meshes: []int{10}, settle: time.Second, idle: 5 * time.Second,
 	}
+}
+
+// allSystems are what can be measured with these neighbours.
+func allSystems(n *neighbours) []string {
+	systems := []string{kozoSystem}
+	for _, f := range floors {
+		systems = append(systems, f.name)
+	}
+	return append(systems, n.names()...)
+}
+
+// among returns those of the wanted systems that are in the list.
+func (o *options) among(list ...string) []string {
+	return slices.DeleteFunc(list, func(s string) bool { return !slices.Contains(o.systems, s) })
 }
 
 func bench(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := flags.String("only", strings.Join(parts[:], ","), "measure no more than these `parts`")
-	isQuick := flags.Bool("quick", false, "measure less, in half a minute")
+	isQuick := flags.Bool("quick", false, "measure less, in a minute")
 	file := flags.String("json", "", "write the results to this `file` too")
 	rounds := flags.Int("rounds", 0, "number of rounds, if not the usual one")
+	systems := flags.String("systems", "", "measure no more than these `systems`, if not all")
+	peers := flags.String("peers", "", "the `program` that has the neighbours; without it they are left out")
+	plot := flags.String("svg", "", "draw the results into this `file` too")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		return errors.Join(err, errors.New("usage: bench [-quick] [-rounds N] [-only PARTS] [-json FILE]"))
+		return errors.Join(err, errors.New("usage: bench [-quick] [-rounds N] [-only PARTS] [-systems SYSTEMS] [-peers PROGRAM] [-json FILE] [-svg FILE]"))
 	}
 	o := full()
 	if *isQuick {
@@ -128,12 +144,31 @@ func bench(ctx context.Context, args []string) error {
 			return fmt.Errorf("there is no part %q to measure; there are %s", part, strings.Join(parts[:], ", "))
 		}
 	}
+	var err error
+	if o.neighbours, err = findNeighbours(ctx, *peers); err != nil {
+		return err
+	}
+	defer o.neighbours.close()
+	o.systems = allSystems(o.neighbours)
+	if *systems != "" {
+		for _, system := range strings.Split(*systems, ",") {
+			if !slices.Contains(o.systems, system) {
+				return fmt.Errorf("there is no system %q to measure; there are %s", system, strings.Join(o.systems, ", "))
+			}
+		}
+		o.systems = strings.Split(*systems, ",")
+	}
 	r, err := measure(ctx, o, func(format string, a ...any) { fmt.Fprintf(os.Stderr, format+"\n", a...) })
 	if err != nil {
 		return err
 	}
 	r.Quick = *isQuick
 	r.print(os.Stdout)
+	if *plot != "" {
+		if err := os.WriteFile(*plot, r.svg(), 0o644); err != nil {
+			return err
+		}
+	}
 	if *file == "" {
 		return nil
 	}
@@ -146,7 +181,7 @@ func bench(ctx context.Context, args []string) error {
 
 // measure measures the parts that the options name.
 func measure(ctx context.Context, o options, say func(string, ...any)) (*results, error) {
-	r := &results{When: time.Now().UTC().Truncate(time.Second), Rounds: o.rounds, Machine: machine{
+	r := &results{When: time.Now().UTC().Truncate(time.Second), Rounds: o.rounds, Neighbours: o.neighbours.list, Machine: machine{
 		CPU: cpuModel(), Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH,
 		Kernel: firstLine("/proc/sys/kernel/osrelease"), Go: runtime.Version(),
 		Congestion: firstLine("/proc/sys/net/ipv4/tcp_congestion_control"),
@@ -158,15 +193,20 @@ func measure(ctx context.Context, o options, say func(string, ...any)) (*results
 		var err error
 		switch part {
 		case "throughput":
-			r.Throughput, err = measureThroughputs(ctx, o, say)
+			r.Throughput, err = measureThroughputs(ctx, o, 1, o.sizes, o.systems, say)
+		case "fanout":
+			// The floors have one receiver.
+			r.Fanout, err = measureThroughputs(ctx, o, o.receivers, []int{fanoutSize}, o.among(append(o.neighbours.names(), kozoSystem)...), say)
 		case "latency":
-			r.Latency, err = measureLatencies(ctx, o, say)
+			r.Latency, err = measureLatencies(ctx, o, o.latencySystems(), say)
 		case "start":
 			say("start")
 			r.Start, err = measureStart(ctx, o)
 		case "memory":
 			say("memory")
-			r.Memory, err = measureMemory(ctx, o)
+			if r.Memory, err = measureMemory(ctx, o); err == nil {
+				r.Resident, err = measureResidents(ctx, o, o.systems, say)
+			}
 		case "mesh":
 			r.Mesh, err = measureMeshes(ctx, o, say)
 		case "idle":
@@ -177,5 +217,6 @@ func measure(ctx context.Context, o options, say func(string, ...any)) (*results
 			return nil, fmt.Errorf("%s: %w", part, err)
 		}
 	}
+	r.Ratios = r.ratios()
 	return r, nil
 }

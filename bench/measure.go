@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
+
+	"kozo/bench/internal/traffic"
 )
 
 // patience is how long anything may take that should take seconds.
@@ -18,161 +21,224 @@ const kozoSystem = "kozo"
 type throughput struct {
 	System    string `json:"system"`
 	Size      int    `json:"size"`
-	PerSecond spread `json:"per_second"`
+	Receivers int    `json:"receivers"`
+	PerSecond spread `json:"per_second"` // delivered, all receivers together
 	CPU       spread `json:"cpu_seconds_per_million"`
 	SenderCPU spread `json:"sender_cpu_seconds_per_million"`
+	Overhead  spread `json:"overhead_bytes"` // written to sockets for each message delivered, above its content
 	Sent      uint64 `json:"sent"`
 	Lost      uint64 `json:"lost"`
+
+	rounds map[int]sample // by round; one that failed is not there
 }
 
 // sample is one round of a throughput.
 type sample struct {
-	perSecond, cpu, senderCPU float64
-	sent, lost                uint64
+	perSecond, cpu, senderCPU, overhead float64
+	sent, lost                          uint64
 }
 
-// pair is two processes of which one sends and the other reports.
-type pair struct {
-	sender, receiver *process
-	close            func()
+// group is processes of which one sends and some report; there may be one more
+// between them.
+type group struct {
+	sender    *process
+	receivers []*process
+	all       []*process
+	close     func()
 }
 
-// load is what a pair is to do: a rate of 0 is as fast as possible.
+// load is what a group is to do: a rate of 0 is as fast as possible.
 type load struct {
-	size, rate, samples int
-	skip                time.Duration
+	size, rate, samples, receivers int
+	skip                           time.Duration
 }
 
-// pairOf starts two nodes, or a floor whose name is its cipher.
-func pairOf(ctx context.Context, system string, l load) (*pair, error) {
-	if system != kozoSystem {
-		return floorPair(ctx, system, l)
+// groupOf starts nodes, or a floor, or a neighbour.
+func (o *options) groupOf(ctx context.Context, system string, l load) (*group, error) {
+	if system == kozoSystem {
+		return nodes(l)
 	}
-	window := min(max(8<<20/l.size, 64), 16384)
-	credit := window / 8
+	if f, ok := floorNamed(system); ok {
+		return floorPair(ctx, f, l)
+	}
+	return o.neighbours.group(system, l)
+}
+
+func nodes(l load) (*group, error) {
+	window := traffic.WindowFor(l.size)
+	credit := traffic.CreditFor(window)
 	if l.rate > 0 {
 		credit = 0
 	}
-	net, err := newNetwork([]string{"source", "target"}, roomy, map[string]string{
-		"source": fmt.Sprintf("      flood:\n        size: %d\n        window: %d\n        rate: %d\n", l.size, window, l.rate),
-		"target": fmt.Sprintf("      sink:\n        credit: %d\n        skip: %v\n        samples: %d\n        messageQueueLength: 1000000\n        messageQueueSize: 512MiB\n", credit, l.skip, l.samples),
-	})
+	names := []string{"source"}
+	roles := map[string]string{
+		"source": fmt.Sprintf("      flood:\n        size: %d\n        window: %d\n        rate: %d\n        sinks: %d\n", l.size, window, l.rate, l.receivers),
+	}
+	for i := range l.receivers {
+		name := fmt.Sprintf("target%d", i)
+		names = append(names, name)
+		roles[name] = fmt.Sprintf("      sink:\n        credit: %d\n        skip: %v\n        samples: %d\n        messageQueueLength: 1000000\n        messageQueueSize: 512MiB\n", credit, l.skip, l.samples)
+	}
+	net, err := newNetwork(names, roomy, roles)
 	if err != nil {
 		return nil, err
 	}
-	p := &pair{close: net.close}
-	if p.receiver, err = net.start("target"); err == nil {
-		p.sender, err = net.start("source")
+	g := &group{close: net.close}
+	for _, name := range names[1:] {
+		p, err := net.start(name)
+		if err != nil {
+			g.close()
+			return nil, err
+		}
+		g.receivers = append(g.receivers, p)
 	}
-	if err != nil {
-		p.close()
+	if g.sender, err = net.start("source"); err != nil {
+		g.close()
 		return nil, err
 	}
-	return p, nil
+	g.all = net.all
+	return g, nil
 }
 
-func floorPair(ctx context.Context, cipher string, l load) (*pair, error) {
-	var all []*process
+func floorPair(ctx context.Context, f floor, l load) (*group, error) {
+	g := &group{}
+	g.close = func() { stopAll(g.all) }
 	address := make(chan string, 1)
-	receiver, err := start("floor", nil, func(line string) {
+	receiver, err := start(f.name, nil, func(line string) {
 		select {
 		case address <- line:
 		default:
 		}
-	}, "floor-receive", cipher, l.skip.String(), strconv.Itoa(l.samples))
+	}, "floor-receive", f.name, l.skip.String(), strconv.Itoa(l.samples))
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, receiver)
-	p := &pair{receiver: receiver, close: func() { stopAll(all) }}
+	g.all, g.receivers = []*process{receiver}, []*process{receiver}
 	select {
 	case a := <-address:
-		p.sender, err = start("floor", nil, nil, "floor-send", cipher, a, strconv.Itoa(l.size), strconv.Itoa(l.rate))
+		g.sender, err = start(f.name, nil, nil, "floor-send", f.name, a, strconv.Itoa(l.size), strconv.Itoa(l.rate))
+	case <-receiver.done:
+		err = receiver.failed("it ended")
 	case <-ctx.Done():
 		err = receiver.failed("it does not listen")
 	}
 	if err != nil {
-		p.close()
+		g.close()
 		return nil, err
 	}
-	all = append(all, p.sender)
-	return p, nil
+	g.all = append(g.all, g.sender)
+	return g, nil
 }
 
-// measureThroughput runs one system with one size for a time.
-func measureThroughput(ctx context.Context, system string, size int, warm, length time.Duration) (s sample, err error) {
+// reading is how far a group is at one moment.
+type reading struct {
+	reports     []traffic.Report // of each receiver
+	sender, all time.Duration    // of CPU
+	written     int64            // bytes
+}
+
+// read waits until all receivers have reported something at some time or later.
+func (g *group) read(ctx context.Context, after int64) (r reading, err error) {
+	for _, p := range g.receivers {
+		report, err := p.next(ctx, func(r traffic.Report) bool { return r.Received > 0 && r.At >= after })
+		if err != nil {
+			return r, err
+		}
+		r.reports = append(r.reports, report)
+	}
+	if r.sender, err = cpuTime(g.sender.pid()); err != nil {
+		return r, err
+	}
+	if r.all, err = usage(g.all); err != nil {
+		return r, err
+	}
+	for _, p := range g.all {
+		n, err := procField(p.pid(), "io", "wchar")
+		if err != nil {
+			return r, err
+		}
+		r.written += n
+	}
+	return r, nil
+}
+
+// measureThroughput runs one system with one load for a time.
+func measureThroughput(ctx context.Context, o options, system string, l load) (s sample, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	p, err := pairOf(ctx, system, load{size: size})
+	g, err := o.groupOf(ctx, system, l)
 	if err != nil {
 		return s, err
 	}
-	defer p.close()
-	reading := func(after int64) (r report, sender, both time.Duration, err error) {
-		if r, err = p.receiver.next(ctx, func(r report) bool { return r.Received > 0 && r.At >= after }); err != nil {
-			return
+	defer g.close()
+	at := int64(0)
+	var from, to reading
+	for _, wait := range []struct {
+		r *reading
+		d time.Duration
+	}{{&from, 0}, {&from, o.warm}, {&to, o.length}} {
+		if *wait.r, err = g.read(ctx, at+wait.d.Nanoseconds()); err != nil {
+			return s, err
 		}
-		if sender, err = cpuTime(p.sender.pid()); err != nil {
-			return
-		}
-		receiver, err := cpuTime(p.receiver.pid())
-		return r, sender, sender + receiver, err
+		at = wait.r.reports[len(wait.r.reports)-1].At
 	}
-	first, _, _, err := reading(0)
-	if err != nil {
-		return s, err
+	n := 0.0
+	for i, r1 := range to.reports {
+		r0 := from.reports[i]
+		received := float64(r1.Received - r0.Received)
+		n += received
+		s.perSecond += received / time.Duration(r1.At-r0.At).Seconds()
+		s.sent, s.lost = s.sent+r1.Sent-r0.Sent, s.lost+(r1.Sent-r0.Sent)-(r1.Received-r0.Received)
 	}
-	r0, sender0, both0, err := reading(first.At + warm.Nanoseconds())
-	if err != nil {
-		return s, err
+	if n == 0 {
+		return s, g.receivers[0].failed("nothing arrives any more")
 	}
-	r1, sender1, both1, err := reading(r0.At + length.Nanoseconds())
-	if err != nil {
-		return s, err
-	}
-	n := float64(r1.Received - r0.Received)
-	s.perSecond = n / time.Duration(r1.At-r0.At).Seconds()
-	s.senderCPU = (sender1 - sender0).Seconds() / n * 1e6
-	s.cpu = (both1 - both0).Seconds() / n * 1e6
-	s.sent, s.lost = r1.Sent, r1.Sent-r1.Received
+	s.senderCPU = (to.sender - from.sender).Seconds() / n * 1e6
+	s.cpu = (to.all - from.all).Seconds() / n * 1e6
+	s.overhead = float64(to.written-from.written)/n - float64(l.size)
 	return s, nil
 }
 
 // measureThroughputs runs every system with every size in every round, in
-// another order each.
-func measureThroughputs(ctx context.Context, o options, say func(string, ...any)) ([]throughput, error) {
-	type cell struct {
-		system string
-		size   int
-	}
-	var cells []cell
-	for _, size := range o.sizes {
-		for _, system := range o.systems {
-			cells = append(cells, cell{system, size})
-		}
-	}
-	found := map[cell][]sample{}
-	for round := range o.rounds {
-		for _, i := range rand.Perm(len(cells)) {
-			c := cells[i]
-			say("round %d: throughput of %s, %d bytes", round+1, c.system, c.size)
-			s, err := measureThroughput(ctx, c.system, c.size, o.warm, o.length)
-			if err != nil {
-				return nil, fmt.Errorf("%s with %d bytes: %w", c.system, c.size, err)
-			}
-			found[c] = append(found[c], s)
-		}
-	}
+// another order each. A neighbour that fails is left out of that round.
+func measureThroughputs(ctx context.Context, o options, receivers int, sizes []int, systems []string, say func(string, ...any)) ([]throughput, error) {
 	var list []throughput
-	for _, c := range cells {
-		t := throughput{System: c.system, Size: c.size}
-		var perSecond, cpu, senderCPU []float64
-		for _, s := range found[c] {
-			perSecond, cpu, senderCPU = append(perSecond, s.perSecond), append(cpu, s.cpu), append(senderCPU, s.senderCPU)
+	for _, size := range sizes {
+		for _, system := range systems {
+			list = append(list, throughput{System: system, Size: size, Receivers: receivers, rounds: map[int]sample{}})
+		}
+	}
+	for round := range o.rounds {
+		for _, i := range rand.Perm(len(list)) {
+			t := &list[i]
+			say("round %d: throughput of %s, %d bytes to %d", round+1, t.System, t.Size, receivers)
+			s, err := measureThroughput(ctx, o, t.System, load{size: t.Size, receivers: receivers})
+			switch {
+			case err == nil:
+				t.rounds[round] = s
+			case ctx.Err() != nil || !o.neighbours.has(t.System):
+				return nil, fmt.Errorf("%s with %d bytes: %w", t.System, t.Size, err)
+			default:
+				say("left out: %v", err)
+			}
+		}
+	}
+	for i := range list {
+		t := &list[i]
+		of := func(figure func(sample) float64) spread {
+			var values []float64
+			for _, s := range t.rounds {
+				values = append(values, figure(s))
+			}
+			return spreadOf(values)
+		}
+		for _, s := range t.rounds {
 			t.Sent, t.Lost = t.Sent+s.sent, t.Lost+s.lost
 		}
-		t.PerSecond, t.CPU, t.SenderCPU = spreadOf(perSecond), spreadOf(cpu), spreadOf(senderCPU)
-		list = append(list, t)
+		t.PerSecond = of(func(s sample) float64 { return s.perSecond })
+		t.CPU = of(func(s sample) float64 { return s.cpu })
+		t.SenderCPU = of(func(s sample) float64 { return s.senderCPU })
+		t.Overhead = of(func(s sample) float64 { return s.overhead })
 	}
 	return list, nil
 }
@@ -186,51 +252,64 @@ type latency struct {
 	P50     spread `json:"p50_us"`
 	P99     spread `json:"p99_us"`
 	P999    spread `json:"p999_us"`
+
+	rounds map[int]traffic.Quantiles // by round; one that failed is not there
 }
 
 const (
 	latencyRate = 1000
 	latencySize = 256
+	fanoutSize  = 256
 )
 
-func measureLatency(ctx context.Context, o options, system string) (quantiles, error) {
+// latencySystems leaves out the floor that differs from another one only when it
+// is flooded.
+func (o *options) latencySystems() []string {
+	return slices.DeleteFunc(slices.Clone(o.systems), func(s string) bool { return s == "ssh-each" })
+}
+
+func measureLatency(ctx context.Context, o options, system string) (traffic.Quantiles, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	p, err := pairOf(ctx, system, load{size: latencySize, rate: latencyRate, skip: o.warm, samples: o.samples})
+	g, err := o.groupOf(ctx, system, load{size: latencySize, rate: latencyRate, skip: o.warm, samples: o.samples, receivers: 1})
 	if err != nil {
-		return quantiles{}, err
+		return traffic.Quantiles{}, err
 	}
-	defer p.close()
-	r, err := p.receiver.next(ctx, func(r report) bool { return r.Latency != nil })
+	defer g.close()
+	r, err := g.receivers[0].next(ctx, func(r traffic.Report) bool { return r.Latency != nil })
 	if err != nil {
-		return quantiles{}, err
+		return traffic.Quantiles{}, err
 	}
 	return *r.Latency, nil
 }
 
-func measureLatencies(ctx context.Context, o options, say func(string, ...any)) ([]latency, error) {
-	found := map[string][]quantiles{}
+func measureLatencies(ctx context.Context, o options, systems []string, say func(string, ...any)) ([]latency, error) {
+	var list []latency
+	for _, system := range systems {
+		list = append(list, latency{System: system, Rate: latencyRate, Size: latencySize, Samples: o.samples, rounds: map[int]traffic.Quantiles{}})
+	}
 	for round := range o.rounds {
-		for _, i := range rand.Perm(len(o.systems)) {
-			system := o.systems[i]
-			say("round %d: latency of %s", round+1, system)
-			q, err := measureLatency(ctx, o, system)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", system, err)
+		for _, i := range rand.Perm(len(list)) {
+			l := &list[i]
+			say("round %d: latency of %s", round+1, l.System)
+			q, err := measureLatency(ctx, o, l.System)
+			switch {
+			case err == nil:
+				l.rounds[round] = q
+			case ctx.Err() != nil || !o.neighbours.has(l.System):
+				return nil, fmt.Errorf("%s: %w", l.System, err)
+			default:
+				say("left out: %v", err)
 			}
-			found[system] = append(found[system], q)
 		}
 	}
-	var list []latency
-	for _, system := range o.systems {
+	for i := range list {
+		l := &list[i]
 		var p50, p99, p999 []float64
-		for _, q := range found[system] {
+		for _, q := range l.rounds {
 			p50, p99, p999 = append(p50, q.P50), append(p99, q.P99), append(p999, q.P999)
 		}
-		list = append(list, latency{
-			System: system, Rate: latencyRate, Size: latencySize, Samples: o.samples,
-			P50: spreadOf(p50), P99: spreadOf(p99), P999: spreadOf(p999),
-		})
+		l.P50, l.P99, l.P999 = spreadOf(p50), spreadOf(p99), spreadOf(p999)
 	}
 	return list, nil
 }

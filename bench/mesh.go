@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"kozo/bench/internal/traffic"
 )
 
 // startTime is how long a person waits for the first message, in milliseconds.
@@ -54,7 +56,7 @@ func firstMessage(ctx context.Context, ready bool) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := receiver.next(ctx, func(r report) bool { return r.First > 0 })
+	r, err := receiver.next(ctx, func(r traffic.Report) bool { return r.First > 0 })
 	if err != nil {
 		return 0, err
 	}

@@ -12,14 +12,17 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"kozo/bench/internal/traffic"
 )
 
-// process is a child: this program once more, in one of its parts.
+// process is a child: this program once more, in one of its parts, or the one of
+// the neighbours.
 type process struct {
 	name    string
 	cmd     *exec.Cmd
 	started time.Time
-	reports chan report
+	reports chan traffic.Report
 	done    chan struct{} // closed when both outputs have ended
 
 	mu     sync.Mutex
@@ -36,9 +39,16 @@ func start(name string, env []string, line func(string), args ...string) (*proce
 	if err != nil {
 		return nil, err
 	}
-	p := &process{name: name, reports: make(chan report, 1024), done: make(chan struct{})}
+	return startProgram(exe, name, append(env, childVariable+"=1"), line, args...)
+}
+
+// startProgram runs any program. It does not outlive the bench where the kernel
+// can see to that.
+func startProgram(exe, name string, env []string, line func(string), args ...string) (*process, error) {
+	p := &process{name: name, reports: make(chan traffic.Report, 1024), done: make(chan struct{})}
 	p.cmd = exec.Command(exe, args...)
-	p.cmd.Env = append(os.Environ(), append(env, childVariable+"=1")...)
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.SysProcAttr = dieTogether()
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -67,7 +77,7 @@ func start(name string, env []string, line func(string), args ...string) (*proce
 
 func (p *process) readReports(r io.Reader, line func(string)) {
 	for s := bufio.NewScanner(r); s.Scan(); {
-		var rep report
+		var rep traffic.Report
 		if json.Unmarshal(s.Bytes(), &rep) != nil || rep.At == 0 {
 			line(s.Text())
 			continue
@@ -100,7 +110,7 @@ func (p *process) failed(what string) error {
 }
 
 // next returns the next report for which ok is true.
-func (p *process) next(ctx context.Context, ok func(report) bool) (report, error) {
+func (p *process) next(ctx context.Context, ok func(traffic.Report) bool) (traffic.Report, error) {
 	for {
 		select {
 		case r, open := <-p.reports:
@@ -111,7 +121,7 @@ func (p *process) next(ctx context.Context, ok func(report) bool) (report, error
 				return r, nil
 			}
 		case <-ctx.Done():
-			return report{}, p.failed("it has not reported in time")
+			return traffic.Report{}, p.failed("it has not reported in time")
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"kozo"
+	"kozo/bench/internal/traffic"
 	"kozo/standard"
 )
 
@@ -28,15 +29,13 @@ func floodType() kozo.RoleType {
 type floodOptions struct {
 	Size   kozo.Size `option:"size" default:"256" doc:"Bytes of the content of each message."`
 	Window int       `option:"window" default:"1024" min:"1" doc:"Most messages on the way."`
+	Sinks  int       `option:"sinks" default:"1" min:"1" doc:"How many sinks there are."`
 	Rate   int       `option:"rate" default:"0" min:"0" doc:"Messages a second; 0 means as fast as they arrive."`
 }
 
 type flood struct{ floodOptions }
 
-const (
-	payloadType = "payload"
-	creditType  = "credit"
-)
+const creditType = "credit"
 
 func (f *flood) Interest() []kozo.Filter {
 	if f.Rate > 0 {
@@ -46,7 +45,7 @@ func (f *flood) Interest() []kozo.Filter {
 }
 
 func (f *flood) Publishes() []kozo.Filter {
-	return []kozo.Filter{{Kind: kozo.Event, Type: payloadType}}
+	return []kozo.Filter{{Kind: kozo.Event, Type: traffic.PayloadType}}
 }
 
 func (f *flood) Run(ctx context.Context, env *kozo.Env) error {
@@ -54,46 +53,35 @@ func (f *flood) Run(ctx context.Context, env *kozo.Env) error {
 	if err != nil {
 		return err
 	}
-	m := kozo.Message{Kind: kozo.Event, Type: payloadType, Body: body}
+	m := kozo.Message{Kind: kozo.Event, Type: traffic.PayloadType, Body: body}
 	if f.Rate > 0 {
-		return pace(ctx, f.Rate, func() error { return env.Send(m) })
+		return traffic.Pace(ctx, f.Rate, func() error { return env.Send(m) })
 	}
-	for sent, arrived := int64(0), int64(0); ctx.Err() == nil; {
-		for ; sent < arrived+int64(f.Window); sent++ {
+	window := traffic.NewWindow(f.Window, f.Sinks)
+	for sent, open := int64(0), window.Open(); ctx.Err() == nil; {
+		for ; sent < open; sent++ {
 			if err := env.Send(m); err != nil {
 				return err
 			}
 		}
-		arrived = max(arrived, f.credit(ctx, env, sent))
+		open = f.open(ctx, env, window, sent)
 	}
 	return nil
 }
 
-// credit returns how many messages the sink knows of. If it says nothing for
-// a second then what was on the way is lost, and one more message asks again.
-func (f *flood) credit(ctx context.Context, env *kozo.Env, sent int64) int64 {
+// open returns up to which message may be sent. If the sinks say nothing for a
+// second then what was on the way is lost, and one more message asks again.
+func (f *flood) open(ctx context.Context, env *kozo.Env, w *traffic.Window, sent int64) int64 {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	m, err := env.Inbox.Receive(ctx)
 	if err != nil {
-		return sent - int64(f.Window) + 1
+		return sent + 1
 	}
 	v, _ := m.Body.Value()
 	n, _ := v.(int64)
-	return n
-}
-
-// pace calls send rate times a second until ctx is done, and catches up if it was
-// held up.
-func pace(ctx context.Context, rate int, send func() error) error {
-	start := time.Now()
-	for n := 1; ctx.Err() == nil; n++ {
-		if err := send(); err != nil {
-			return err
-		}
-		time.Sleep(time.Until(start.Add(time.Duration(n) * time.Second / time.Duration(rate))))
-	}
-	return nil
+	w.Arrived(string(m.From.Node), n)
+	return w.Open()
 }
 
 // sinkType is the receiving role.
@@ -111,7 +99,7 @@ type sinkOptions struct {
 type sink struct{ sinkOptions }
 
 func (s *sink) Interest() []kozo.Filter {
-	return []kozo.Filter{{Kind: kozo.Event, Type: payloadType}}
+	return []kozo.Filter{{Kind: kozo.Event, Type: traffic.PayloadType}}
 }
 
 func (s *sink) Publishes() []kozo.Filter {
@@ -119,21 +107,21 @@ func (s *sink) Publishes() []kozo.Filter {
 }
 
 func (s *sink) Run(ctx context.Context, env *kozo.Env) error {
-	m := newMeter(s.Skip, s.Samples)
+	m := traffic.NewMeter(s.Skip, s.Samples)
 	var reports sync.WaitGroup
 	defer reports.Wait()
 	var failed error
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	reports.Go(func() {
-		failed = m.run(ctx.Done(), env.Out)
+		failed = m.Run(ctx.Done(), env.Out)
 		cancel()
 	})
 	// The first message is answered too: the flood may have sent it to find out
 	// whether we are there.
 	unanswered := s.Credit
 	for msg := range env.Messages(ctx) {
-		m.count(msg.Seq, msg.Time)
+		m.Count(msg.Seq, msg.Time)
 		if unanswered++; s.Credit > 0 && unanswered >= s.Credit {
 			unanswered = 0
 			if err := env.Order(creditType, "", msg.Seq); err != nil {

@@ -1,4 +1,4 @@
-package main
+package traffic
 
 import (
 	"encoding/json"
@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// report is what a receiving process says of itself on its standard output, one
+// Report is what a receiving process says of itself on its standard output, one
 // JSON object a line.
-type report struct {
+type Report struct {
 	At       int64  `json:"at"`       // Unix nanoseconds
 	First    int64  `json:"first"`    // when the first message arrived, Unix nanoseconds
 	Received uint64 `json:"received"` // messages so far
 	Sent     uint64 `json:"sent"`     // messages that the sender had sent when it sent the last one received
 
-	Latency *quantiles `json:"latency,omitempty"` // only once, when there are enough samples
+	Latency *Quantiles `json:"latency,omitempty"` // only once, when there are enough samples
 }
 
-// quantiles of the time from sending to receiving, in microseconds.
-type quantiles struct {
+// Quantiles of the time from sending to receiving, in microseconds.
+type Quantiles struct {
 	P50  float64 `json:"p50_us"`
 	P99  float64 `json:"p99_us"`
 	P999 float64 `json:"p999_us"`
@@ -31,26 +31,26 @@ type quantiles struct {
 // and long enough to cost nothing.
 const reportEvery = 20 * time.Millisecond
 
-// meter counts at the receiver. The receiver calls count; Report runs beside it.
-type meter struct {
+// Meter counts at the receiver. The receiver calls Count; Run runs beside it.
+type Meter struct {
 	received, sent atomic.Uint64
 	first          atomic.Int64
 
 	skip      time.Duration
 	samples   int // of latency
 	latencies []time.Duration
-	result    chan quantiles
+	result    chan Quantiles
 }
 
-// newMeter returns a meter that, if samples is not 0, reports the latency of so
+// NewMeter returns a meter that, if samples is not 0, reports the latency of so
 // many messages. It leaves out those that were sent earlier than skip after the
 // first arrival: they have waited for the connection.
-func newMeter(skip time.Duration, samples int) *meter {
-	return &meter{skip: skip, samples: samples, latencies: make([]time.Duration, 0, samples), result: make(chan quantiles, 1)}
+func NewMeter(skip time.Duration, samples int) *Meter {
+	return &Meter{skip: skip, samples: samples, latencies: make([]time.Duration, 0, samples), result: make(chan Quantiles, 1)}
 }
 
-// count counts one message: the sent-th of its sender, sent at that time.
-func (m *meter) count(sent uint64, at time.Time) {
+// Count counts one message: the sent-th of its sender, sent at that time.
+func (m *Meter) Count(sent uint64, at time.Time) {
 	now := time.Now()
 	if m.received.Add(1) == 1 {
 		m.first.Store(now.UnixNano())
@@ -67,10 +67,13 @@ func (m *meter) count(sent uint64, at time.Time) {
 	}
 }
 
-// run writes reports until done is closed: the first message at once, then how
+// Received returns how many messages there were.
+func (m *Meter) Received() uint64 { return m.received.Load() }
+
+// Run writes reports until done is closed: the first message at once, then how
 // many there were; when latency is measured nothing but the latency, so that
 // the reports are not what is measured.
-func (m *meter) run(done <-chan struct{}, out io.Writer) error {
+func (m *Meter) Run(done <-chan struct{}, out io.Writer) error {
 	tick := time.NewTicker(reportEvery)
 	defer tick.Stop()
 	last := uint64(0)
@@ -95,8 +98,8 @@ func (m *meter) run(done <-chan struct{}, out io.Writer) error {
 	}
 }
 
-func (m *meter) write(out io.Writer, q *quantiles) error {
-	line, err := json.Marshal(report{
+func (m *Meter) write(out io.Writer, q *Quantiles) error {
+	line, err := json.Marshal(Report{
 		At: time.Now().UnixNano(), First: m.first.Load(),
 		Sent: m.sent.Load(), Received: m.received.Load(), Latency: q,
 	})
@@ -107,11 +110,11 @@ func (m *meter) write(out io.Writer, q *quantiles) error {
 	return err
 }
 
-func quantilesOf(samples []time.Duration) quantiles {
+func quantilesOf(samples []time.Duration) Quantiles {
 	slices.Sort(samples)
 	at := func(q float64) float64 {
 		i := min(int(q*float64(len(samples))), len(samples)-1)
 		return float64(samples[i]) / float64(time.Microsecond)
 	}
-	return quantiles{P50: at(0.5), P99: at(0.99), P999: at(0.999), Max: at(1)}
+	return Quantiles{P50: at(0.5), P99: at(0.99), P999: at(0.999), Max: at(1)}
 }
