@@ -1,21 +1,23 @@
 package cli
 
 import (
+	"io"
 	"log/slog"
 
 	"kozo/cli/internal/term"
 )
 
-// newLog makes the log of a node: what the daemon says, on the standard error.
-func (a *app) newLog(opts runOptions) *slog.Logger {
+// newLog makes the log of a node: what the daemon says, on the standard error,
+// by way of w.
+func (a *app) newLog(opts runOptions, w io.Writer) *slog.Logger {
 	level := slog.LevelInfo
 	if opts.verbose {
 		level = slog.LevelDebug
 	}
 	if opts.logJSON {
-		return slog.New(slog.NewJSONHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 	}
 	// The journal has the time, and takes the level from a prefix.
 	journal := a.getenv("JOURNAL_STREAM") != "" && !term.IsTerminal(a.stderr)
-	return slog.New(term.NewLog(a.stderr, term.StyleFor(a.stderr, a.getenv), level, journal))
+	return slog.New(term.NewLog(w, term.StyleFor(a.stderr, a.getenv), level, journal))
 }

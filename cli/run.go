@@ -74,7 +74,9 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 	}
 	notify := sdnotify.FromEnv(a.getenv, os.Getpid())
 	sdnotify.Unset()
-	log := a.newLog(opts)
+	read, audience := whileRead(ctx)
+	defer audience.dismiss()
+	log := a.newLog(opts, audience.of(a.stderr))
 	for _, w := range file.Warnings {
 		log.Warn(w.Summary())
 	}
@@ -85,7 +87,7 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 	n, err := node.New(node.Config{
 		System: file.System, Self: self.Name, Key: key,
 		Version: Version, ConfigPath: whole,
-		Out: a.stdout, Log: log, Net: network(self.Name),
+		Out: audience.of(a.stdout), Log: log, Net: network(self.Name),
 	})
 	if err != nil {
 		return misconfigured("%s: %w", self.Name, err)
@@ -100,8 +102,6 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 		log.Warn("status, tail and send will not work", "err", err)
 	}
 
-	read, unwatch := whileRead(ctx)
-	defer unwatch()
 	ctx, stop := stopOnSignal(read)
 	defer stop()
 	var parts sync.WaitGroup

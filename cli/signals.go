@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"sync"
@@ -57,19 +59,52 @@ func reopenOn(ctx context.Context, requests chan os.Signal, n *node.Node) {
 }
 
 // stopWithTerminal is stopOnSignal for what makes no sense without the terminal
-// from which it was started, or without a reader of what it prints.
+// from which it was started.
 func stopWithTerminal(ctx context.Context) (context.Context, func()) {
 	ctx, stop := stopOnSignal(ctx)
-	ctx, hangup := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGPIPE)
+	ctx, hangup := signal.NotifyContext(ctx, syscall.SIGHUP)
 	return ctx, func() {
 		hangup()
 		stop()
 	}
 }
 
-// whileRead returns a context that ends when something is written to a pipe that
-// nobody reads any more. Otherwise that would end the program on the spot, with
-// all that a node has still to flush and to say.
-func whileRead(ctx context.Context) (context.Context, func()) {
-	return signal.NotifyContext(ctx, syscall.SIGPIPE)
+// audience is who reads what the program prints. It has left when something is
+// written to a pipe that nobody reads any more; that would otherwise end the
+// program on the spot, with all that a node has still to flush and to say.
+type audience struct {
+	leave  context.CancelFunc
+	unread chan os.Signal
+}
+
+// whileRead returns a context that ends when the audience leaves. Only what is
+// written by way of it counts: the signal itself comes from every broken
+// connection as well.
+func whileRead(ctx context.Context) (context.Context, *audience) {
+	ctx, leave := context.WithCancel(ctx)
+	a := &audience{leave, make(chan os.Signal, 1)}
+	signal.Notify(a.unread, syscall.SIGPIPE) // so that it ends nothing
+	return ctx, a
+}
+
+// dismiss gives back what whileRead took.
+func (a *audience) dismiss() {
+	signal.Stop(a.unread)
+	a.leave()
+}
+
+// of returns a writer to w that notices when nobody reads.
+func (a *audience) of(w io.Writer) io.Writer { return watched{w, a} }
+
+type watched struct {
+	io.Writer
+	audience *audience
+}
+
+func (w watched) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		w.audience.leave()
+	}
+	return n, err
 }

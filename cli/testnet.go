@@ -73,8 +73,10 @@ func (a *app) play(ctx context.Context, s *stage.Stage, flags []string) error {
 	for _, name := range s.Nodes {
 		wide = max(wide, term.Width(string(name)))
 	}
+	ctx, audience := whileRead(ctx)
+	defer audience.dismiss()
 	err := s.Run(ctx, os.Args[0], flags, fleet.Printer{
-		Out: a.stdout,
+		Out: audience.of(a.stdout),
 		Label: func(i int, name string) string {
 			return style.Distinct(i, pad(name, wide)+" |") + " "
 		},
