@@ -94,10 +94,15 @@ func (g *Gate) Waiting() (now int, evicted uint64) {
 	return g.waiting.Len(), g.evicted
 }
 
+// host returns where a connection comes from. One that was reset before it was
+// accepted has no address on some systems.
 func host(conn net.Conn) string {
-	address := conn.RemoteAddr().String()
-	if h, _, err := net.SplitHostPort(address); err == nil {
+	address := conn.RemoteAddr()
+	if address == nil {
+		return "unknown"
+	}
+	if h, _, err := net.SplitHostPort(address.String()); err == nil {
 		return h
 	}
-	return address
+	return address.String()
 }

@@ -52,6 +52,23 @@ func TestOneAddressCannotTakeThePlacesOfOthers(t *testing.T) {
 	}
 }
 
+func TestConnectionsWithoutAnAddressCountAsOfOne(t *testing.T) {
+	g := New(10, 2)
+	peer := &conn{address: "10.0.0.1:1"}
+	g.Enter(peer)
+	for range 100 {
+		g.Enter(nameless{})
+	}
+	if now, _ := g.Waiting(); now != 3 || peer.closed {
+		t.Errorf("%d waiting, the peer pushed out: %v", now, peer.closed)
+	}
+}
+
+type nameless struct{ net.Conn }
+
+func (nameless) RemoteAddr() net.Addr { return nil }
+func (nameless) Close() error         { return nil }
+
 func TestLeavingMakesRoom(t *testing.T) {
 	g := New(1, 1)
 	a, b := &conn{address: "10.0.0.1:1"}, &conn{address: "10.0.0.1:2"}

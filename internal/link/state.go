@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"time"
 
 	"kozo"
@@ -28,6 +29,7 @@ type state struct {
 
 	quietUntil time.Time     // no more lines about failed attempts before that
 	quiet      time.Duration // how long the next silence will be
+	brief      uint          // connections in a row that did not last
 }
 
 // The words for the state of a link.
@@ -48,6 +50,17 @@ const (
 	firstSilence  = time.Minute
 	silenceFactor = 4
 )
+
+// A link that comes and goes is worth a line for the first few times, and then
+// for the 4th, the 8th, the 16th, … connection in a row that did not last.
+const (
+	steady    = time.Minute // a connection that lasts so long has lasted
+	briefMany = 4
+)
+
+func (s *state) comesAndGoes() bool {
+	return s.brief > briefMany && bits.OnesCount(s.brief) != 1
+}
 
 func (s *state) init(cfg Config) {
 	s.word = stateWaiting
@@ -124,19 +137,28 @@ func (l *Link) setUp(s *session, hello *wire.Hello) {
 	st.connects++
 	st.program = hello.Program
 	st.roundTrip, st.skew = 0, 0
-	st.quietUntil, st.quiet = time.Time{}, 0
+	say := !st.comesAndGoes()
 	l.mu.Unlock()
-	l.cfg.Log.Info("link up", "transport", s.transport, "endpoint", s.endpoint)
+	if say {
+		l.cfg.Log.Info("link up", "transport", s.transport, "endpoint", s.endpoint)
+	}
 }
 
 func (l *Link) setDown(reason error) {
 	l.mu.Lock()
 	st := &l.state
-	st.word, st.since, st.reason = stateWaiting, time.Now(), reason.Error()
+	now := time.Now()
+	if now.Sub(st.since) >= steady {
+		st.quietUntil, st.quiet, st.brief = time.Time{}, 0, 0
+	} else {
+		st.brief++
+	}
+	say := !st.comesAndGoes() && !errors.Is(reason, ErrStopped) // a line for each peer says nothing then
+	st.word, st.since, st.reason = stateWaiting, now, reason.Error()
 	st.transport, st.endpoint, st.rides = "", "", false
 	l.release()
 	l.mu.Unlock()
-	if !errors.Is(reason, ErrStopped) { // a line for each peer says nothing then
+	if say {
 		l.cfg.Log.Info("link down", "reason", reason)
 	}
 }

@@ -1,9 +1,11 @@
 package link
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -232,6 +234,36 @@ func TestTheConnectionToAnEarlierRunOfThePeerEndsAtOnce(t *testing.T) {
 		synctest.Wait()
 		if took := time.Since(begun); took > 0 || !l.Up() {
 			t.Errorf("up: %v, after %v", l.Up(), took)
+		}
+	})
+}
+
+func TestALinkThatComesAndGoesDoesNotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		l, fars := dialled(t, func(cfg *Config) { cfg.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+		for begun := time.Now(); time.Since(begun) < 24*time.Hour; {
+			f := <-fars
+			f.hello()
+			f.write(helloOf(2, 0))
+			f.want(wire.TypePing)
+			_ = f.conn.Close()
+		}
+		synctest.Wait()
+		if n := bytes.Count(log.Bytes(), []byte("\n")); n > 40 || l.state.connects < 1000 {
+			t.Errorf("%d lines for %d connections", n, l.state.connects)
+		}
+		f := <-fars
+		f.hello()
+		f.write(helloOf(2, 0))
+		for begun := time.Now(); time.Since(begun) < steady; {
+			f.want(wire.TypePing)
+		}
+		log.Reset()
+		_ = f.conn.Close()
+		synctest.Wait()
+		if !strings.Contains(log.String(), "link down") {
+			t.Errorf("the end of a connection that lasted is not in the log: %s", log.String())
 		}
 	})
 }

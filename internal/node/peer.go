@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"kozo"
 	"kozo/internal/link"
@@ -33,6 +34,7 @@ type peer struct {
 	mu     sync.Mutex
 	dialed []*secure.Conn // by the peer; the newest is last
 	drift  []string
+	lines  budget // for lines about drift
 }
 
 // dialedMost is how many connections one peer may have made at a time. It needs
@@ -222,6 +224,10 @@ func (p *peer) arrived(h *wire.Hello) {
 	p.link.Arrived(h.Boot)
 }
 
+// driftMost is how many blocks that differ are named: enough to find the cause,
+// whatever the peer says.
+const driftMost = 16
+
 // hello compares the configuration of the peer with the own one.
 func (p *peer) hello(h *wire.Hello) {
 	var drift []string
@@ -237,14 +243,17 @@ func (p *peer) hello(h *wire.Hello) {
 		}
 	}
 	slices.Sort(drift)
+	if len(drift) > driftMost {
+		drift = append(drift[:driftMost:driftMost], fmt.Sprintf("and %d more", len(drift)-driftMost))
+	}
 	p.mu.Lock()
-	changed := !slices.Equal(p.drift, drift)
+	say := !slices.Equal(p.drift, drift) && p.lines.spend(time.Now())
 	p.drift = drift
 	p.mu.Unlock()
 	switch {
-	case changed && len(drift) > 0:
+	case say && len(drift) > 0:
 		p.log.Warn("the peer has another configuration", "blocks", drift)
-	case changed:
+	case say:
 		p.log.Info("the peer has the same configuration again")
 	}
 }

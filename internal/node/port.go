@@ -119,7 +119,7 @@ func (p *port) admit(ctx context.Context, raw net.Conn) {
 	cancel()
 	leave()
 	if err != nil {
-		p.refuse(raw.RemoteAddr().String(), err)
+		p.refuse(err)
 		return
 	}
 	p.node.peers[c.Peer()].welcome(c)
@@ -127,14 +127,14 @@ func (p *port) admit(ctx context.Context, raw net.Conn) {
 
 // refuse notes who was not let in. Only those who spoke the protocol are worth
 // a word: scanners knock at every open port.
-func (p *port) refuse(address string, err error) {
+func (p *port) refuse(err error) {
 	var s *secure.Stranger
 	if !errors.As(err, &s) {
-		p.log.Debug("handshake failed", "endpoint", address, "err", err)
+		p.log.Debug("handshake failed", "err", err) // it says with whom
 		return
 	}
 	if p.node.knocks.add(s) {
-		p.log.Warn("refused a stranger", "endpoint", address, "peer", s.Name,
+		p.log.Warn("refused a stranger", "endpoint", s.Address, "peer", s.Name,
 			"reason", s.Reason, "key", s.Key.Line())
 	}
 }
@@ -153,48 +153,4 @@ func (p *port) status() status.Transport {
 		s.Error = p.err.Error()
 	}
 	return s
-}
-
-// knocks remembers the last few strangers.
-type knocks struct {
-	mu   sync.Mutex
-	seen []status.Stranger // the oldest first
-}
-
-const (
-	knocksMost  = 16
-	knocksQuiet = time.Hour // before a stranger is worth another line in the log
-)
-
-// add notes a stranger, and says whether to log it.
-func (k *knocks) add(s *secure.Stranger) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	host := s.Address
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	now := time.Now()
-	key := s.Key.Line()
-	for i := range k.seen {
-		if e := &k.seen[i]; e.Name == s.Name && e.Key == key && e.Reason == s.Reason {
-			quiet := now.Sub(e.Last) < knocksQuiet
-			e.Address, e.Last = host, now
-			e.Count++
-			return !quiet
-		}
-	}
-	if len(k.seen) == knocksMost {
-		k.seen = k.seen[1:]
-	}
-	k.seen = append(k.seen, status.Stranger{
-		Address: host, Name: s.Name, Key: key, Reason: s.Reason, Count: 1, Last: now,
-	})
-	return true
-}
-
-func (k *knocks) list() []status.Stranger {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return append([]status.Stranger(nil), k.seen...)
 }
