@@ -23,8 +23,9 @@ type checker struct {
 	warnings []Problem
 	wrong    map[*tree.Node]bool // values that are not of their type
 
-	taken []bind                  // what the parts of the node at hand take
-	roles map[*system.Role]*block // of all nodes
+	taken []bind                   // what the parts of the node at hand take
+	roles map[*system.Role]*block  // of all nodes
+	own   map[kozo.NodeName]*block // what nodes have in the place of the root options
 }
 
 // maxKept bounds what is collected; some of it is left out by arrange.

@@ -69,6 +69,7 @@ func Parse(name string, data []byte, types *kozo.Registry) (*File, error) {
 	c := &checker{
 		source: source{name: name}, types: types, shape: shape.New(),
 		wrong: map[*tree.Node]bool{}, roles: map[*system.Role]*block{},
+		own: map[kozo.NodeName]*block{},
 	}
 	if len(data) > MaxFile {
 		c.fail(tree.Pos{}, "", "is this the file you meant?", "the file has more than %v; a configuration can have at most that", kozo.Size(MaxFile))
@@ -87,6 +88,7 @@ func Parse(name string, data []byte, types *kozo.Registry) (*File, error) {
 		return nil, c.problems()
 	}
 	c.unheard(sys)
+	c.strange(sys)
 	return &File{Name: name, System: sys, Warnings: arrange(c.warnings)}, nil
 }
 

@@ -100,3 +100,35 @@ func (c *checker) unheard(sys *system.System) {
 		c.warn(pos, b.path, hint, fmt.Sprintf("it waits for %s, which never comes: %s", u.Filter, u.Why))
 	}
 }
+
+// strange warns of nodes with ciphers of their own that others do not have.
+func (c *checker) strange(sys *system.System) {
+	// However many nodes there are, there are few sets of ciphers.
+	first := map[string]*system.Node{}
+	var sets []string // in the order of the file
+	for _, n := range sys.Nodes {
+		set := strings.Join(slices.Compact(slices.Sorted(slices.Values(n.Settings.Cipher))), " ")
+		if first[set] == nil {
+			first[set] = n
+			sets = append(sets, set)
+		}
+	}
+	for _, n := range sys.Nodes {
+		b := c.own[n.Name]
+		if b == nil {
+			continue
+		}
+		at, given := b.place("cipher")
+		if !given {
+			continue
+		}
+		for _, set := range sets {
+			other := first[set]
+			if !slices.ContainsFunc(n.Settings.Cipher, func(name string) bool { return slices.Contains(other.Settings.Cipher, name) }) {
+				c.warn(at.Pos, b.path, "", fmt.Sprintf("cipher: node %q has only %s, so the two can never connect",
+					other.Name, strings.Join(other.Settings.Cipher, ", ")))
+				break
+			}
+		}
+	}
+}

@@ -214,6 +214,7 @@ func (c *checker) override(b *block, root kozo.Values, n *system.Node) kozo.Valu
 			own, _ = c.values(inner, true)
 			c.algorithms(inner, own)
 			c.idle(inner)
+			c.own[n.Name] = inner
 			maps.Copy(values, own)
 		}
 	}
