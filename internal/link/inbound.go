@@ -39,7 +39,10 @@ type InboundConfig struct {
 type Inbound struct {
 	cfg InboundConfig
 
-	mu      sync.Mutex
+	mu         sync.Mutex
+	delivering bool      // a message is on its way to the roles
+	delivered  sync.Cond // it has arrived there
+
 	current *receiver     // nil if there is none
 	serving int           // streams
 	idle    chan struct{} // closed when none is served any more; nil if nobody waits
@@ -53,7 +56,9 @@ type Inbound struct {
 
 // NewInbound makes the receiving half of a link.
 func NewInbound(cfg InboundConfig) *Inbound {
-	return &Inbound{cfg: cfg, dropped: map[kozo.Cause]uint64{}}
+	in := &Inbound{cfg: cfg, dropped: map[kozo.Cause]uint64{}}
+	in.delivered.L = &in.mu
+	return in
 }
 
 // receiver serves one stream.
@@ -139,27 +144,53 @@ func (r *receiver) hello(ctx context.Context, reader *wire.Reader) (*wire.Hello,
 		Version: wire.Version, Program: in.cfg.Program, Boot: in.cfg.Boot,
 		Digest: in.cfg.Digest,
 	}
+	ours.KnownBoot, ours.Seen, err = r.takeOver(theirs)
+	if err != nil {
+		return nil, err
+	}
+	ours.Interest = in.cfg.Interest() // what changes from now on is told to r by Refresh
+	if _, err := r.stream.Write(wire.AppendHello(nil, &ours)); err != nil {
+		in.leave(r)
+		return nil, helloError(ctx, err)
+	}
+	return theirs, nil
+}
+
+// errOvertaken is for a hello that was held up on its way, while messages of a
+// later stream arrived: it is not the newest.
+var errOvertaken = errors.New("overtaken by a newer stream of the same node")
+
+// takeOver makes r the current receiver instead of that of an older stream. It
+// returns what this node remembers of the peer.
+func (r *receiver) takeOver(theirs *wire.Hello) (boot wire.Boot, seen uint64, err error) {
+	in := r.in
 	in.mu.Lock()
+	if in.boot == theirs.Boot && theirs.Sent < in.got {
+		in.mu.Unlock()
+		return boot, seen, errOvertaken
+	}
 	old := in.current
 	in.current, in.since = r, time.Now()
-	ours.KnownBoot, ours.Seen = in.boot, in.got
-	if in.boot != theirs.Boot {
-		in.boot, in.got = theirs.Boot, 0
+	for in.delivering { // what the old stream brought comes before what r will bring
+		in.delivered.Wait()
 	}
-	r.number = theirs.Sent
+	if in.current == r {
+		boot, seen = in.boot, in.got
+		if in.boot != theirs.Boot {
+			in.boot, in.got = theirs.Boot, 0
+		}
+		r.number = theirs.Sent
+	} else {
+		err = ErrReplaced
+	}
 	in.mu.Unlock()
-	ours.Interest = in.cfg.Interest() // what changes from now on is told to r by Refresh
 	if old != nil {
 		_ = old.stream.Close()
 		if !old.shared && old.conn != r.conn {
 			old.conn.Close(ErrReplaced)
 		}
 	}
-	if _, err := r.stream.Write(wire.AppendHello(nil, &ours)); err != nil {
-		in.leave(r)
-		return nil, helloError(ctx, err)
-	}
-	return theirs, nil
+	return boot, seen, err
 }
 
 // enter notes that a stream is served, unless the node stops.
@@ -272,6 +303,7 @@ func (r *receiver) receive(payload []byte, cause kozo.Cause, names *wire.Names) 
 	}
 	r.number++
 	in.got = r.number
+	in.delivering = true
 	in.mu.Unlock()
 
 	if cause == "" {
@@ -283,6 +315,8 @@ func (r *receiver) receive(payload []byte, cause kozo.Cause, names *wire.Names) 
 	} else {
 		in.dropped[cause]++
 	}
+	in.delivering = false
+	in.delivered.Broadcast()
 	in.mu.Unlock()
 
 	r.mu.Lock()

@@ -267,3 +267,55 @@ func TestALinkThatComesAndGoesDoesNotFillTheLog(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatAnOlderStreamBroughtComesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var box mailbox
+		cfg := newInbound(&box).cfg
+		keep, slow := cfg.Deliver, make(chan struct{})
+		cfg.Deliver = func(m *kozo.Message) bool {
+			if m.Type == "one" { // as if the machine had other things to do
+				<-slow
+			}
+			return keep(m)
+		}
+		in := NewInbound(cfg)
+		old, _ := served(t, in)
+		old.write(helloOf(1, 0))
+		old.hello()
+		old.write(message("one"))
+		synctest.Wait()
+		next, _ := served(t, in)
+		next.write(helloOf(1, 1), message("two"))
+		synctest.Wait()
+		close(slow)
+		if h := next.hello(); h.Seen != 1 {
+			t.Errorf("seen %d", h.Seen)
+		}
+		next.want(wire.TypeAck)
+		if len(box.got) != 2 || box.got[0].Type != "one" || !inboundStatus(in).Balanced() {
+			t.Errorf("%v, %+v", box.got, inboundStatus(in))
+		}
+	})
+}
+
+func TestALateHelloDoesNotReplaceANewerStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := newInbound(&mailbox{})
+		f, done := served(t, in)
+		f.write(helloOf(1, 3), message("four"))
+		f.hello()
+		f.want(wire.TypeAck)
+		late, lateDone := served(t, in)
+		late.write(helloOf(1, 3)) // as it was before the fourth message
+		if err := <-lateDone; !errors.Is(err, errOvertaken) {
+			t.Errorf("the late one: %v", err)
+		}
+		synctest.Wait()
+		select {
+		case err := <-done:
+			t.Errorf("the newer one ended: %v", err)
+		default:
+		}
+	})
+}
