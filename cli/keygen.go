@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -32,7 +34,11 @@ configuration. A file that exists is left alone.`,
 			path := args[0]
 			comment := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 			if err := key.Write(path, comment); err != nil {
-				return err
+				f := failed("%w", err)
+				if dir := filepath.Dir(path); errors.Is(err, fs.ErrNotExist) {
+					f = f.hint("there is no directory %s; mkdir -p %s makes it", dir, quote(dir))
+				}
+				return f
 			}
 			if a.json {
 				return a.emit(keyInfo{PrivateKey: path, PublicKey: key.Public().Line(), Fingerprint: key.Public().Fingerprint()})
