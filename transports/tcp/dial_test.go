@@ -409,3 +409,17 @@ func TestNotAllOfManyAddressesAreTried(t *testing.T) {
 		}
 	})
 }
+
+func TestTakenPortSaysWhatToDo(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		tr, l := p.listen(t)
+		defer l.Close()
+		again, err := tr.Listen(t.Context(), p.server)
+		if err == nil {
+			again.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "choose another bindAddress or port") || !strings.Contains(err.Error(), "in use") {
+			t.Errorf("listening twice says %v", err)
+		}
+	})
+}

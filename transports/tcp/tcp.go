@@ -144,7 +144,11 @@ func (t *transport) bind() string {
 }
 
 func (t *transport) Listen(ctx context.Context, env *kozo.TransportEnv) (net.Listener, error) {
-	return env.Listen(ctx, "tcp", t.bind(), t.Backlog)
+	l, err := env.Listen(ctx, "tcp", t.bind(), t.Backlog)
+	if err != nil {
+		return nil, fmt.Errorf("cannot accept connections, choose another bindAddress or port or end the program that uses it: %w", err)
+	}
+	return l, nil
 }
 
 // Warnings is about addresses that nobody can dial. They are no errors, since
