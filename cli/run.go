@@ -119,13 +119,13 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 	parts.Go(func() { reopenOn(ctx, hangups, n) })
 	parts.Go(func() { tellManager(ctx, notify, n, log) })
 	err = n.Run(ctx)
-	unread := read.Err() != nil
 	stop()
 	if err != nil {
 		return failed("%s: %w", self.Name, err)
 	}
-	if unread {
-		return failed("%s: stopped, since nobody reads its output any more", self.Name).
+	// A signal that ended the reader as well came first.
+	if context.Cause(ctx) == errUnread {
+		return failed("%s: stopped, since %w", self.Name, errUnread).
 			hint("to run it without a reader, send its output to a file or to /dev/null")
 	}
 	return nil

@@ -73,24 +73,27 @@ func stopWithTerminal(ctx context.Context) (context.Context, func()) {
 // written to a pipe that nobody reads any more; that would otherwise end the
 // program on the spot, with all that a node has still to flush and to say.
 type audience struct {
-	leave  context.CancelFunc
-	unread chan os.Signal
+	leave  context.CancelCauseFunc
+	broken chan os.Signal // asked for so that the signal ends nothing
 }
 
-// whileRead returns a context that ends when the audience leaves. Only what is
-// written by way of it counts: the signal itself comes from every broken
-// connection as well.
+// errUnread is the cause of the end when the audience has left.
+var errUnread = errors.New("nobody reads its output any more")
+
+// whileRead returns a context that ends when the audience leaves, with the cause
+// errUnread. Only what is written by way of it counts: the signal itself comes
+// from every broken connection as well.
 func whileRead(ctx context.Context) (context.Context, *audience) {
-	ctx, leave := context.WithCancel(ctx)
+	ctx, leave := context.WithCancelCause(ctx)
 	a := &audience{leave, make(chan os.Signal, 1)}
-	signal.Notify(a.unread, syscall.SIGPIPE) // so that it ends nothing
+	signal.Notify(a.broken, syscall.SIGPIPE)
 	return ctx, a
 }
 
 // dismiss gives back what whileRead took.
 func (a *audience) dismiss() {
-	signal.Stop(a.unread)
-	a.leave()
+	signal.Stop(a.broken)
+	a.leave(nil)
 }
 
 // of returns a writer to w that notices when nobody reads.
@@ -104,7 +107,7 @@ type watched struct {
 func (w watched) Write(p []byte) (int, error) {
 	n, err := w.Writer.Write(p)
 	if errors.Is(err, syscall.EPIPE) {
-		w.audience.leave()
+		w.audience.leave(errUnread)
 	}
 	return n, err
 }

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/signal"
@@ -40,4 +41,17 @@ func TestAudience(t *testing.T) {
 		t.Fatalf("writing says %v", err)
 	}
 	<-ctx.Done()
+	if cause := context.Cause(ctx); cause != errUnread {
+		t.Errorf("the cause is %v", cause)
+	}
+
+	// Ctrl-C ends the reader too. The signal is what counts then.
+	signaled, cancel := context.WithCancel(t.Context())
+	ctx, late := whileRead(signaled)
+	defer late.dismiss()
+	cancel()
+	_, _ = late.of(w).Write([]byte("x"))
+	if cause := context.Cause(ctx); cause != context.Canceled {
+		t.Errorf("after a signal the cause is %v", cause)
+	}
 }
