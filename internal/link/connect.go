@@ -11,8 +11,20 @@ import (
 )
 
 // helloTimeout bounds the opening of a stream and the exchange of hellos on a
-// connection that is already there.
-const helloTimeout = 10 * time.Second
+// connection that is already there. rideTimeout is the same for a stream that
+// rides on a connection which is in use: the hellos may have to wait for much
+// that is being sent there, and to give up would end that too.
+const (
+	helloTimeout = 10 * time.Second
+	rideTimeout  = time.Minute
+)
+
+func patience(rides bool) time.Duration {
+	if rides {
+		return rideTimeout
+	}
+	return helloTimeout
+}
 
 // session is a stream on a live connection, after both hellos.
 type session struct {
@@ -150,7 +162,7 @@ func (l *Link) dialTarget(ctx context.Context, i int) (*session, error) {
 // greet opens a stream and exchanges hellos. After it, what was cut earlier has
 // its final fate, and the stream can carry messages.
 func (l *Link) greet(ctx context.Context, s *session) error {
-	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	ctx, cancel := context.WithTimeout(ctx, patience(s.rides))
 	defer cancel()
 	stream, err := s.conn.Open(ctx)
 	if err != nil {

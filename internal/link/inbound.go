@@ -126,7 +126,7 @@ func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, conn Cl
 // hello exchanges hellos and makes r the current receiver.
 func (r *receiver) hello(ctx context.Context, reader *wire.Reader) (*wire.Hello, error) {
 	in := r.in
-	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	ctx, cancel := context.WithTimeout(ctx, patience(r.shared))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { r.conn.Close(errNoHello) })
 	defer stop()

@@ -319,3 +319,34 @@ func TestALateHelloDoesNotReplaceANewerStream(t *testing.T) {
 		}
 	})
 }
+
+func TestWhoRidesHasPatienceWithABusyConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fars := make(chan *far)
+		conn := &peersConn{t: t, fars: fars}
+		l, _ := dialled(t, func(cfg *Config) {
+			cfg.Targets = nil
+			cfg.Ride = func() Conn { return conn }
+		})
+		f := <-fars
+		f.hello()
+		time.Sleep(45 * time.Second) // the answer waits behind a bulk transfer of the peer
+		if reason := conn.closed.Load(); reason != nil {
+			t.Fatalf("the connection of the peer was closed: %v", *reason)
+		}
+		f.write(helloOf(2, 0))
+		f.want(wire.TypePing)
+		if !l.Up() {
+			t.Error("not up")
+		}
+		_ = f.conn.Close()
+		f = <-fars
+		f.hello()
+		time.Sleep(rideTimeout) // but it does not wait for ever
+		synctest.Wait()
+		if conn.closed.Load() == nil {
+			t.Error("a peer that does not answer was left alone")
+		}
+		_ = f.conn.Close()
+	})
+}
