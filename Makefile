@@ -1,8 +1,9 @@
 # make          builds bin/kozo
 # make test     runs all tests with the race detector
 # make check    formatting, vet, staticcheck, known vulnerabilities, other platforms
-# make bench    measures; QUICK=1 takes half a minute, ONLY=throughput,idle measures
-#               parts, JSON=FILE keeps the figures
+# make bench    measures, a quarter of an hour; QUICK=1 takes a minute,
+#               ONLY=throughput,idle measures parts, SYSTEMS=kozo,nats some systems;
+#               JSON=FILE keeps the figures, SVG=FILE draws them
 
 GO    ?= go
 TOOL   = $(GO) tool -modfile=tools/go.mod
@@ -39,6 +40,7 @@ tidy:
 vet:
 	@echo "go vet"
 	@$(GO) vet ./...
+	@cd bench/peers && $(GO) vet ./...
 
 static:
 	@echo "staticcheck"
@@ -65,9 +67,14 @@ endif
 platforms:
 	@tools/platforms.sh $(PLATFORMS)
 
+# Beside Kōzō stands what people would pick instead, as far as it can be installed
+# and built here. As root it has a network of its own, so that nothing else is
+# counted.
 bench:
+	@tools/bench-tools.sh
 	@$(GO) build -o bin/ ./bench
-	@bin/bench $(if $(QUICK),-quick) $(if $(ONLY),-only $(ONLY)) $(if $(JSON),-json $(JSON))
+	@peers=$$(GO=$(GO) tools/bench-peers.sh) && bin/bench $(if $(QUICK),-quick) $(if $(ONLY),-only $(ONLY)) \
+		$(if $(SYSTEMS),-systems $(SYSTEMS)) $(if $(JSON),-json $(JSON)) $(if $(SVG),-svg $(SVG)) -peers "$$peers"
 
 clean:
 	@rm -rf bin

@@ -33,6 +33,11 @@ func main() {
 	if os.Getenv(childVariable) != "" {
 		os.Exit(child(os.Args[1:]))
 	}
+	if !isolated() {
+		if code, ok := isolate(os.Args[1:]); ok {
+			os.Exit(code)
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := bench(ctx, os.Args[1:]); err != nil {
@@ -142,6 +147,11 @@ func bench(ctx context.Context, args []string) error {
 	for _, part := range o.parts {
 		if !slices.Contains(parts[:], part) {
 			return fmt.Errorf("there is no part %q to measure; there are %s", part, strings.Join(parts[:], ", "))
+		}
+	}
+	if isolated() {
+		if err := furnish(); err != nil {
+			return err
 		}
 	}
 	var err error

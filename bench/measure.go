@@ -25,7 +25,7 @@ type throughput struct {
 	PerSecond spread `json:"per_second"` // delivered, all receivers together
 	CPU       spread `json:"cpu_seconds_per_million"`
 	SenderCPU spread `json:"sender_cpu_seconds_per_million"`
-	Overhead  spread `json:"overhead_bytes"` // written to sockets for each message delivered, above its content
+	Overhead  spread `json:"overhead_bytes,omitzero"` // on the wire for each message delivered, above its content; 0 is unknown
 	Sent      uint64 `json:"sent"`
 	Lost      uint64 `json:"lost"`
 
@@ -134,7 +134,7 @@ func floorPair(ctx context.Context, f floor, l load) (*group, error) {
 type reading struct {
 	reports     []traffic.Report // of each receiver
 	sender, all time.Duration    // of CPU
-	written     int64            // bytes
+	wire        int64            // bytes
 }
 
 // read waits until all receivers have reported something at some time or later.
@@ -152,13 +152,7 @@ func (g *group) read(ctx context.Context, after int64) (r reading, err error) {
 	if r.all, err = usage(g.all); err != nil {
 		return r, err
 	}
-	for _, p := range g.all {
-		n, err := procField(p.pid(), "io", "wchar")
-		if err != nil {
-			return r, err
-		}
-		r.written += n
-	}
+	r.wire = wireBytes()
 	return r, nil
 }
 
@@ -195,7 +189,9 @@ func measureThroughput(ctx context.Context, o options, system string, l load) (s
 	}
 	s.senderCPU = (to.sender - from.sender).Seconds() / n * 1e6
 	s.cpu = (to.all - from.all).Seconds() / n * 1e6
-	s.overhead = float64(to.written-from.written)/n - float64(l.size)
+	if isolated() {
+		s.overhead = float64(to.wire-from.wire)/n - float64(l.size)
+	}
 	return s, nil
 }
 
