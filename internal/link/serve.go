@@ -13,10 +13,6 @@ const (
 	// batch is how much is written at a time: as much as one SSH packet holds.
 	batch = 32 << 10
 
-	// drainTimeout bounds how long a move to a better connection waits for the
-	// confirmation of what is in flight on the old one.
-	drainTimeout = 5 * time.Second
-
 	// byeTimeout bounds the goodbye to a peer that may not be there any more.
 	byeTimeout = 200 * time.Millisecond
 )
@@ -137,109 +133,6 @@ func (l *Link) take(buf []byte) (frames []byte, flushing bool) {
 	l.ledger.written += uint64(n)
 	l.release()
 	return frames, l.flushed != nil
-}
-
-// move changes to a session on a better connection: first it waits until the
-// peer has confirmed everything, so that nothing is lost or overtaken. Meanwhile
-// pings go on at each beat: if the better connection turns out to be worse, the
-// old one must still be there.
-func (l *Link) move(ctx context.Context, s *session, w *watch, n *session, beat <-chan time.Time) bool {
-	err := l.drain(ctx, s, w, beat)
-	if err == nil {
-		greeted := make(chan error, 1)
-		go func() { greeted <- l.greet(ctx, n) }()
-		for waiting := true; waiting; {
-			select {
-			case err = <-greeted:
-				waiting = false
-			case <-beat:
-				_ = w.ping(s.stream) // the peer may have closed it for the new one
-			}
-		}
-	}
-	if err != nil {
-		n.conn.Close(err)
-	}
-	return err == nil
-}
-
-// drain waits until everything that was written is confirmed.
-func (l *Link) drain(ctx context.Context, s *session, w *watch, beat <-chan time.Time) error {
-	timer := time.NewTimer(drainTimeout)
-	defer timer.Stop()
-	if err := w.ping(s.stream); err != nil {
-		return err
-	}
-	for l.unconfirmed() {
-		select {
-		case <-w.pongs.settled:
-		case <-beat:
-			if err := w.ping(s.stream); err != nil {
-				return err
-			}
-		case <-timer.C:
-			return errors.New("the old connection did not drain")
-		case <-w.pongs.dead:
-			return w.pongs.err
-		case <-ctx.Done():
-			return ErrStopped
-		}
-	}
-	return nil
-}
-
-func (l *Link) unconfirmed() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.ledger.inFlight() > 0
-}
-
-// probe dials the targets that are better than the one in use, now and then,
-// until the returned function is called, which waits for it and closes what was
-// not taken.
-func (l *Link) probe(ctx context.Context, s *session) (<-chan *session, func() <-chan *session) {
-	better := make(chan *session)
-	var targets []int
-	for i, t := range l.cfg.Targets {
-		if t.Rank < s.rank {
-			targets = append(targets, i)
-		}
-	}
-	if len(targets) == 0 {
-		return nil, func() <-chan *session {
-			close(better)
-			return better
-		}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		defer close(better)
-		for {
-			timer := time.NewTimer(l.cfg.Retry)
-			select {
-			case <-ctx.Done():
-				timer.Stop()
-				return
-			case <-timer.C:
-			}
-			for _, i := range targets {
-				n, err := l.dialTarget(ctx, i)
-				if err != nil {
-					continue
-				}
-				select {
-				case better <- n:
-				case <-ctx.Done():
-					n.conn.Close(ErrStopped)
-				}
-				break
-			}
-		}
-	}()
-	return better, func() <-chan *session {
-		cancel()
-		return better
-	}
 }
 
 // watch is the reading side of a session: what the peer says about how it is
