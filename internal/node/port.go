@@ -43,7 +43,7 @@ func (p *port) run(ctx context.Context) {
 		return
 	}
 	_ = supervise.Run(ctx, supervise.Options{
-		Name: "listener of " + p.transport.Name, Min: firstListen, Max: slowestListen,
+		Min: firstListen, Max: slowestListen,
 		Healthy: time.Minute, Log: p.log,
 	}, p.listen)
 }

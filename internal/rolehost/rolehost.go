@@ -82,7 +82,7 @@ func New(cfg Config) (*Host, error) {
 // Run runs the role, again and again when it fails, until it is done or ctx is.
 func (h *Host) Run(ctx context.Context) error {
 	err := supervise.Run(ctx, supervise.Options{
-		Name: h.cfg.Ref.String(), Min: firstRestart, Max: slowestRestart, Healthy: healthy,
+		Min: firstRestart, Max: slowestRestart, Healthy: healthy,
 		Log: h.cfg.Log, OnChange: h.changed,
 	}, h.runOnce)
 	if ctx.Err() == nil {

@@ -31,8 +31,6 @@ type State struct {
 
 // Options say how a task is supervised.
 type Options struct {
-	Name string // for the log
-
 	// Min and Max bound the pause after a failure: the first is at most Min,
 	// and each is up to twice as long as the one before. The lower half of a
 	// pause is certain, the upper half random. Zero means 1 s and 1 minute.
@@ -42,8 +40,9 @@ type Options struct {
 	// with Min. Zero means 1 minute.
 	Healthy time.Duration
 
-	// Log gets a line when a task fails in a new way, and every 2, 4, 8, …
-	// failures in the same way. Nil means no log.
+	// Log, which should name the task already, gets a line when the task fails
+	// in a new way, and every 2, 4, 8, … failures in the same way. Nil means
+	// no log.
 	Log *slog.Logger
 
 	// OnChange is called with every new state, by Run itself. Nil is allowed.
@@ -160,7 +159,7 @@ func (t *task) stopping(ctx context.Context, err error) {
 }
 
 func (t *task) log(message string, err error, details ...any) {
-	args := append([]any{"name", t.Name, "err", err}, details...)
+	args := append([]any{"err", err}, details...)
 	level := slog.LevelWarn
 	if p, ok := errors.AsType[*PanicError](err); ok {
 		level = slog.LevelError

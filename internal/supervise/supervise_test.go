@@ -77,7 +77,7 @@ func TestPanicIsAnError(t *testing.T) {
 		var failure error
 		runs := 0
 		err := Run(t.Context(), Options{
-			Name: "timer1@clock", Log: slog.New(slog.NewTextHandler(&log, nil)),
+			Log:      slog.New(slog.NewTextHandler(&log, nil)).With("role", "timer1"),
 			OnChange: func(s State) { failure = s.Err },
 		}, func(context.Context) error {
 			if runs++; runs == 1 {
@@ -91,7 +91,7 @@ func TestPanicIsAnError(t *testing.T) {
 		if _, ok := errors.AsType[*PanicError](failure); !ok || !errors.Is(failure, io.ErrUnexpectedEOF) {
 			t.Errorf("the failure is %v", failure)
 		}
-		for _, want := range []string{"ERROR", "timer1@clock", "panic: cannot read", "TestPanicIsAnError"} {
+		for _, want := range []string{"ERROR", "role=timer1", "panic: cannot read", "TestPanicIsAnError"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("%q is not in the log: %s", want, &log)
 			}
