@@ -49,7 +49,7 @@ func TestNoMessageVanishesWithoutANumber(t *testing.T) {
 func shake(w *world, m *memory, r *rand.Rand, names []string) {
 	pick := func() string { return names[r.IntN(len(names))] }
 	for range 400 {
-		switch r.IntN(12) {
+		switch r.IntN(13) {
 		case 0:
 			m.cut(pick(), pick())
 		case 1:
@@ -66,7 +66,13 @@ func shake(w *world, m *memory, r *rand.Rand, names []string) {
 			}
 		case 3: // too large for the outbox
 			w.send(pick(), "large", make([]byte, 3000))
-		case 4:
+		case 4: // who cannot find it rides on its connection, and moves off later
+			name := pick()
+			m.net.SetName(name + ".test")
+			m.cut(name, pick())
+			time.Sleep(time.Duration(r.IntN(1500)) * time.Millisecond)
+			m.net.SetName(name+".test", m.host(name).Addr())
+		case 5:
 			time.Sleep(time.Duration(r.IntN(1500)) * time.Millisecond)
 		default:
 			name := pick()
