@@ -194,6 +194,7 @@ type idle struct {
 	Seconds    float64 `json:"seconds"`
 	CPUPercent spread  `json:"cpu_percent"` // of a core, over the nodes
 	WriteBytes int64   `json:"disk_write_bytes"`
+	WireBytes  float64 `json:"wire_bytes_per_link_minute,omitzero"` // headers included; 0 is unknown
 }
 
 const idleNodes = 3
@@ -211,7 +212,7 @@ func measureIdle(ctx context.Context, o options) (*idle, error) {
 	if err != nil {
 		return nil, err
 	}
-	begin := time.Now()
+	begin, wire := time.Now(), wireBytes()
 	if err := pause(ctx, o.idle); err != nil {
 		return nil, err
 	}
@@ -220,6 +221,7 @@ func measureIdle(ctx context.Context, o options) (*idle, error) {
 		return nil, err
 	}
 	result := &idle{Nodes: idleNodes, Seconds: time.Since(begin).Seconds(), WriteBytes: written2 - written}
+	result.WireBytes = float64(wireBytes()-wire) / float64(idleNodes*(idleNodes-1)) / result.Seconds * 60
 	var percent []float64
 	for i := range cpu {
 		percent = append(percent, 100*(cpu2[i]-cpu[i]).Seconds()/result.Seconds)

@@ -102,6 +102,9 @@ func (r *results) print(w io.Writer) {
 	}
 	if v := r.Idle; v != nil {
 		fmt.Fprintf(w, "\n%d idle nodes for %.0f s, heartbeat 10 s, each\n  CPU          %s %% of a core\n  disk writes  %d bytes\n", v.Nodes, v.Seconds, v.CPUPercent.text(3), v.WriteBytes)
+		if v.WireBytes > 0 {
+			fmt.Fprintf(w, "  each link    %.0f bytes a minute, headers included\n", v.WireBytes)
+		}
 	}
 	r.printRatios(w)
 }
