@@ -108,8 +108,10 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 			if err := w.ping(s.stream); err != nil {
 				return nil, err
 			}
-		case n := <-better:
-			if l.move(ctx, s, w, n, ticker.C) {
+		case n, ok := <-better:
+			if !ok { // the probing has ended: so will this, in a moment
+				better = nil
+			} else if l.move(ctx, s, w, n, ticker.C) {
 				return n, nil
 			}
 		case <-w.pongs.dead:

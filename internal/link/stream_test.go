@@ -350,3 +350,33 @@ func TestWhoRidesHasPatienceWithABusyConnection(t *testing.T) {
 		_ = f.conn.Close()
 	})
 }
+
+func TestLinkThatProbesForABetterTargetCanBeStopped(t *testing.T) {
+	for range 20 { // whether the end of the probing is seen first is a matter of chance
+		synctest.Test(t, func(t *testing.T) {
+			l, fars := dialled(t, func(cfg *Config) {
+				worse := cfg.Targets[0]
+				worse.Rank = 1
+				better := worse
+				better.Rank = 0
+				better.Dial = func(context.Context) (Conn, error) { return nil, errors.New("nobody there") }
+				cfg.Targets = []Target{better, worse}
+			})
+			f := <-fars
+			f.hello()
+			f.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{2}}))
+			// The link is in the middle of a write when it is told to stop, and
+			// can go on a moment later.
+			large := kozo.Message{Kind: kozo.Event, Type: "large", Time: time.Now()}
+			large.Body, _ = kozo.Pack(make([]byte, 60_000))
+			for range 10 {
+				l.Offer(wire.AppendMessage(nil, &large), time.Now())
+				synctest.Wait()
+			}
+			go func() {
+				time.Sleep(byeTimeout / 2)
+				_, _ = io.Copy(io.Discard, f.conn)
+			}()
+		})
+	}
+}
