@@ -486,3 +486,45 @@ func TestStreamWithoutAHelloIsGivenUp(t *testing.T) {
 		}
 	})
 }
+
+func TestTargetsAreDialledInOrderAndEachKeepsItsError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dialed []string
+		l, fars := dialled(t, func(cfg *Config) {
+			last := cfg.Targets[0]
+			last.Endpoint = "third:1"
+			cfg.Targets = nil
+			for _, endpoint := range []string{"first:1", "second:1"} {
+				cfg.Targets = append(cfg.Targets, Target{
+					Transport: "tcp", Endpoint: endpoint, Timeout: time.Second,
+					Dial: func(ctx context.Context) (Conn, error) {
+						dialed = append(dialed, endpoint)
+						if endpoint == "first:1" {
+							<-ctx.Done() // a black hole: it gets its time, and no more
+							return nil, ctx.Err()
+						}
+						return nil, errors.New("connection refused")
+					},
+				})
+			}
+			cfg.Targets = append(cfg.Targets, last)
+		})
+		begun := time.Now()
+		f := <-fars
+		if took := time.Since(begun); took != time.Second {
+			t.Errorf("the third target was dialled after %v", took)
+		}
+		f.hello()
+		f.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{2}}))
+		synctest.Wait()
+		s := snapshot(l)
+		if !slices.Equal(dialed, []string{"first:1", "second:1"}) || s.State != stateUp || s.Endpoint != "third:1" {
+			t.Errorf("dialled %v, %s at %q", dialed, s.State, s.Endpoint)
+		}
+		for i, want := range []string{"no answer within 1s", "connection refused", ""} {
+			if target := s.Targets[i]; target.Error != want || target.Tried == nil {
+				t.Errorf("%s: %q, tried %v", target.Endpoint, target.Error, target.Tried)
+			}
+		}
+	})
+}
