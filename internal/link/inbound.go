@@ -25,7 +25,8 @@ type InboundConfig struct {
 	MaxFrame  int                  // largest frame that is accepted, in bytes
 	Interest  func() []kozo.Filter // what the roles of this node want now
 
-	// Deliver gives a message to the roles that want it. It returns false if
+	// Deliver gives a message to the roles that want it, and does not keep the
+	// pointer: the next message comes at the same place. It returns false if
 	// there is none, or if the peer has no such sending role.
 	Deliver func(*kozo.Message) bool
 	OnHello func(*wire.Hello)
@@ -73,6 +74,8 @@ type receiver struct {
 	left   bool   // takes no more, but waits for the opener to hang up
 
 	wake chan struct{} // there is something to answer
+
+	message kozo.Message // the one that is being delivered
 
 	mu     sync.Mutex
 	pinged bool // and not answered yet
@@ -307,7 +310,7 @@ func (r *receiver) receive(payload []byte, cause kozo.Cause, names *wire.Names) 
 	in.mu.Unlock()
 
 	if cause == "" {
-		cause = in.deliver(payload, names)
+		cause = r.deliver(payload, names)
 	}
 	in.mu.Lock()
 	if cause == "" {
@@ -329,15 +332,16 @@ func (r *receiver) receive(payload []byte, cause kozo.Cause, names *wire.Names) 
 	return nil
 }
 
-func (in *Inbound) deliver(payload []byte, names *wire.Names) kozo.Cause {
-	m, err := wire.ParseMessage(payload, names)
-	if err != nil {
+func (r *receiver) deliver(payload []byte, names *wire.Names) kozo.Cause {
+	m := &r.message
+	var err error
+	if *m, err = wire.ParseMessage(payload, names); err != nil {
 		return kozo.Undecodable
 	}
-	m.From.Node = in.cfg.Peer // what the connection proved, whatever the message says
+	m.From.Node = r.in.cfg.Peer // what the connection proved, whatever the message says
 	// The body aliases the reader's memory; roles may keep it.
 	m.Body = append(kozo.Body(nil), m.Body...)
-	if !in.cfg.Deliver(&m) {
+	if !r.in.cfg.Deliver(m) {
 		return kozo.Refused
 	}
 	return ""

@@ -29,7 +29,7 @@ type Config struct {
 	Storage     kozo.Storage
 	Out         io.Writer
 	Log         *slog.Logger        // already names the role
-	Send        func(*kozo.Message) // complete but for what Stamp fills in
+	Send        func(*kozo.Message) // as Sender.Out
 	SetInterest func([]kozo.Filter)
 }
 
@@ -172,8 +172,10 @@ func (i inbox) Ready() <-chan struct{}                            { return i.q.R
 // use; the messages that one goroutine sends leave in the order of their numbers.
 type Sender struct {
 	From kozo.RoleRef
-	Out  func(*kozo.Message)
-	sent atomic.Uint64
+	Out  func(*kozo.Message) // does not keep the pointer, nor change the message
+
+	sent    atomic.Uint64
+	stamped sync.Pool // of *kozo.Message
 }
 
 // Send checks a message, fills in who sent it, when, and its number, and sends
@@ -185,8 +187,15 @@ func (s *Sender) Send(m kozo.Message) error {
 	if err := m.Body.Check(); err != nil {
 		return err
 	}
-	m.From, m.Time, m.Seq = s.From, time.Now(), s.sent.Add(1)
-	s.Out(&m)
+	stamped, _ := s.stamped.Get().(*kozo.Message)
+	if stamped == nil {
+		stamped = new(kozo.Message)
+	}
+	*stamped = m
+	stamped.From, stamped.Time, stamped.Seq = s.From, time.Now(), s.sent.Add(1)
+	s.Out(stamped)
+	*stamped = kozo.Message{} // so that it does not hold on to the body
+	s.stamped.Put(stamped)
 	return nil
 }
 
