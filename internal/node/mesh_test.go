@@ -192,8 +192,8 @@ func testPolicy(t *testing.T, w *world, onDemand, never bool) {
 }
 
 func TestTheAcceptingSideEnforcesThePolicyToo(t *testing.T) {
-	inMemory(t, func(t *testing.T, m *memory) {
-		w := newWorld(t, m, quick, spec{name: "alice"}, spec{name: "bob"})
+	eachPlace(t, func(t *testing.T, p place) {
+		w := newWorld(t, p, quick, spec{name: "alice"}, spec{name: "bob"})
 		w.allUp()
 		w.stop("bob")
 		// bob's copy of the file now says that nobody may connect to it.
@@ -226,8 +226,8 @@ func TestTwoNodesThatRefuseEachOtherDoNotDialAllTheTime(t *testing.T) {
 }
 
 func TestDriftIsReportedByBlock(t *testing.T) {
-	inMemory(t, func(t *testing.T, m *memory) {
-		w := newWorld(t, m, quick, spec{name: "a"}, spec{name: "b"})
+	eachPlace(t, func(t *testing.T, p place) {
+		w := newWorld(t, p, quick, spec{name: "a"}, spec{name: "b"})
 		w.allUp()
 		w.stop("b")
 		w.sys = w.parse("heartbeat: 2\nconnectionRetry: 2", []spec{{name: "a"}, {name: "b", roles: map[string]string{"sink": ""}}})
@@ -245,8 +245,8 @@ func TestDriftIsReportedByBlock(t *testing.T) {
 }
 
 func TestMessagesOfRolesThatTheSenderDoesNotHaveAreRefused(t *testing.T) {
-	inMemory(t, func(t *testing.T, m *memory) {
-		w := newWorld(t, m, quick, spec{name: "a"}, spec{name: "b"})
+	eachPlace(t, func(t *testing.T, p place) {
+		w := newWorld(t, p, quick, spec{name: "a"}, spec{name: "b"})
 		w.allUp()
 		w.stop("b")
 		// For b, a has no role named source.
