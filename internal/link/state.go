@@ -2,7 +2,6 @@ package link
 
 import (
 	"errors"
-	"fmt"
 	"math/bits"
 	"time"
 
@@ -194,13 +193,3 @@ func (l *Link) Fill(out *status.Link) {
 	}
 	out.Out = l.ledger.status(l.outbox.Len())
 }
-
-// Up says whether the link is up.
-func (l *Link) Up() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.state.up()
-}
-
-// String names the link in a debugger or a test.
-func (l *Link) String() string { return fmt.Sprintf("link to %s", l.cfg.Peer) }

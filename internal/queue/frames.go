@@ -107,14 +107,6 @@ func (q *Frames) Len() int { return q.count }
 // Bytes returns the number of bytes in the queue.
 func (q *Frames) Bytes() int { return q.bytes }
 
-// Oldest returns when the oldest frame was queued, as it was told to Push.
-func (q *Frames) Oldest() (at time.Time, ok bool) {
-	if q.count == 0 {
-		return time.Time{}, false
-	}
-	return q.base.Add(q.marks[q.oldest].at), true
-}
-
 func (q *Frames) drop() { q.forget(1, q.marks[q.oldest].size) }
 
 // forget takes out the n oldest frames, which have size bytes.

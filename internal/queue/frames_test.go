@@ -100,10 +100,6 @@ func TestFramesModel(t *testing.T) {
 				if q.Len() != len(model) || q.Bytes() != size() {
 					t.Fatalf("%d frames, %d bytes; the model has %d, %d", q.Len(), q.Bytes(), len(model), size())
 				}
-				at, ok := q.Oldest()
-				if ok != (len(model) > 0) || ok && !at.Equal(model[0].at) {
-					t.Fatalf("Oldest is %v, %v", at, ok)
-				}
 				if len(q.ring) > max(maxBytes, 0) || len(q.marks) > maxCount {
 					t.Fatalf("%d bytes and %d marks are allocated", len(q.ring), len(q.marks))
 				}

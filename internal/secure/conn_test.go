@@ -113,11 +113,6 @@ func TestCountersAgree(t *testing.T) {
 	})
 }
 
-// intruder is a node of the system that does not behave.
-// beat does what a heartbeat does, until a connection ends.
-// A message that takes minutes on a slow line is no reason to think that the
-// other side is dead, in either direction.
-// A peer that goes on sending but takes nothing must not hold writers for ever.
 func TestWhyItEnded(t *testing.T) {
 	s := newSystem(t, "clock", "scribe")
 	inMemory(t, func(t *testing.T, net network) {
