@@ -114,7 +114,7 @@ func transfer(b *testing.B, from io.Writer, to io.Reader, piece int) {
 	received := make(chan error, 1)
 	size := int64(b.N) * message
 	go func() {
-		_, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{io.LimitReader(to, size)}, make([]byte, 64<<10))
+		_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{io.LimitReader(to, size)}, make([]byte, 64<<10))
 		received <- err
 	}()
 	buffer := make([]byte, piece)

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // Reasons for which a connection ends, beside those given to [Conn.Close].
@@ -22,6 +24,7 @@ var (
 const (
 	smallRead = 4 << 10 // what an idle connection reads at a time
 	largeRead = 1 << 20 // more at a time gains nothing
+	calm      = 4       // so many small reads, or writes, in a row mean that there is little to do
 )
 
 // raw is the connection under the encryption. It has the time limits, of which
@@ -34,6 +37,8 @@ type raw struct {
 	handshake      time.Duration // how long it may take
 	gate           gate
 	opens          opens
+	joins          atomic.Bool // see joinable
+	joint          joint       // of writes, of which the ssh package makes one at a time
 
 	limit struct {
 		sync.Mutex
@@ -75,8 +80,9 @@ func newRaw(c net.Conn, cfg *Config) *raw {
 
 // established ends the handshake: from now on each read and write has a time
 // limit of its own.
-func (r *raw) established(idle time.Duration) {
+func (r *raw) established(idle time.Duration, out ssh.DirectionAlgorithms) {
 	r.gate.open()
+	r.joins.Store(joinable(out))
 	r.limit.Lock()
 	defer r.limit.Unlock()
 	r.limit.idle = max(idle, time.Millisecond)
@@ -179,7 +185,7 @@ func (r *raw) adapt(n, most int) {
 	case n > smallRead:
 		r.small = 0
 	default:
-		if r.small++; r.small >= 4 {
+		if r.small++; r.small >= calm {
 			r.want, r.small = min(smallRead, r.readSize), 0
 		}
 	}
@@ -189,18 +195,22 @@ func (r *raw) adapt(n, most int) {
 // is read at a time, since that is how the other side takes them.
 func (r *raw) Write(p []byte) (int, error) {
 	r.gate.written(p)
+	if r.joins.Load() && r.joint.hold(p) {
+		return len(p), nil
+	}
+	held := len(r.joint.first)
 	r.limit.Lock()
-	idle := r.limit.idle * time.Duration(1+len(p)/r.readSize)
+	idle := r.limit.idle * time.Duration(1+(held+len(p))/r.readSize)
 	if idle > 0 {
 		r.SetWriteDeadline(time.Now().Add(idle))
 	}
 	r.limit.Unlock()
-	n, err := r.Conn.Write(p)
+	n, err := r.joint.write(r.Conn, p)
 	r.sent.Add(uint64(n))
 	if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.ErrClosedPipe) {
 		r.kill(r.explain(err, "nothing could be sent for", idle))
 	}
-	return n, err
+	return max(n-held, 0), err
 }
 
 // explain says in words for people why a read or a write failed.

@@ -252,7 +252,7 @@ func (cfg *Config) refuse(name kozo.NodeName, shown PublicKey) string {
 
 func establish(ctx context.Context, stop func() bool, r *raw, peer kozo.NodeName, c ssh.Conn,
 	chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request, cfg *Config) (*Conn, error) {
-	r.established(cfg.idle(peer))
+	r.established(cfg.idle(peer), outgoing(c))
 	conn := newConn(r, peer, c, chans, reqs)
 	if !stop() {
 		conn.Close(context.Cause(ctx))
