@@ -64,8 +64,11 @@ var rooms = map[string][]string{
 	"roles/injector": {"."},
 	"roles/logger":   {"."},
 	"roles/timer":    {"."},
-	"transports/tcp": {"."},
-	"standard":       {".", "roles/cuckoo", "roles/injector", "roles/logger", "roles/timer", "transports/tcp"},
+	"transports/tcp": {".", "transports/internal/onionname", "transports/internal/socks"},
+	// What transports share.
+	"transports/internal/onionname": {},
+	"transports/internal/socks":     {"."},
+	"standard":                      {".", "roles/cuckoo", "roles/injector", "roles/logger", "roles/timer", "transports/tcp"},
 
 	// Beside the house: a program of its own that measures.
 	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/secure", "internal/wire"},

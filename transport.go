@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // Transport moves bytes between two nodes, and nothing more: encryption and
@@ -37,6 +38,33 @@ type Connector interface {
 // Prioritized is implemented by transports whose priority is not [Fair].
 type Prioritized interface {
 	Priority() Priority
+}
+
+// Timed is implemented by transports that need other limits of time than a local
+// network does.
+type Timed interface {
+	// Times returns the limits for connections to an endpoint of a peer's
+	// transport, or, if it is empty, for those that are accepted.
+	Times(endpoint string) Times
+}
+
+// Times are limits of time for the connections of a transport. One that is 0
+// stands for the usual one.
+type Times struct {
+	Dial      time.Duration // to connect, the handshake included; usually 10 s
+	Handshake time.Duration // for each side to prove who it is, and to say hello; usually 10 s
+
+	// Silence is for how long nothing may arrive at the least before a
+	// connection is given up. Usually the heartbeat alone decides.
+	Silence time.Duration
+}
+
+// TimesOf returns the limits of a transport for an endpoint.
+func TimesOf(t Transport, endpoint string) Times {
+	if timed, ok := t.(Timed); ok {
+		return timed.Times(endpoint)
+	}
+	return Times{}
 }
 
 // Binder is implemented by transports and roles that take something on their

@@ -42,8 +42,11 @@ func listen(ctx context.Context, network, address string, backlog int) (net.List
 	c := net.ListenConfig{KeepAliveConfig: keepAlive(), Control: configure}
 	c.SetMultipathTCP(false) // what is accepted would not have the limits of its listener
 	l, err := c.Listen(ctx, network, address)
-	if err != nil || backlog <= 0 {
-		return l, err
+	if err != nil {
+		return nil, taken(err, address)
+	}
+	if backlog <= 0 {
+		return l, nil
 	}
 	if err := setBacklog(l, backlog); err != nil {
 		l.Close()

@@ -1,7 +1,12 @@
 package hostnet
 
 import (
+	"errors"
+	"fmt"
 	"net"
+	"os"
+	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -66,5 +71,59 @@ func TestConnectionsAreWatchedByTheSystem(t *testing.T) {
 				t.Errorf("%s: the user timeout is %d ms, %v", who, v, err)
 			}
 		})
+	}
+}
+
+// A port that is taken by this process, and by another one, on any address.
+func TestTakenPortNamesItsOwner(t *testing.T) {
+	env := testEnv(t)
+	for _, bind := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
+		l, err := env.Listen(t.Context(), "tcp", bind, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		again, err := env.Listen(t.Context(), "tcp", l.Addr().String(), 0)
+		if err == nil {
+			again.Close()
+		}
+		want := fmt.Sprintf("(process %d) has it", os.Getpid())
+		if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", bind, err, want)
+		}
+	}
+
+	// The descriptor goes to a child, and this process closes its own.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command("sleep", "60")
+	child.ExtraFiles = []*os.File{file}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer child.Wait()
+	defer child.Process.Kill()
+	file.Close()
+	l.Close()
+	_, err = env.Listen(t.Context(), "tcp", l.Addr().String(), 0)
+	if want := fmt.Sprintf("\"sleep\" (process %d) has it", child.Process.Pid); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
+func TestFreePortHasNoOwner(t *testing.T) {
+	sockets := map[string]bool{}
+	listeners("/proc/net/tcp", 0, sockets)
+	if len(sockets) > 0 {
+		t.Errorf("port 0 is taken by %v", sockets)
+	}
+	if name, pid := owner(map[string]bool{"socket:[0]": true}); pid != "" {
+		t.Errorf("%s (%s) has it", name, pid)
 	}
 }

@@ -19,11 +19,12 @@ const (
 	rideTimeout  = time.Minute
 )
 
-func patience(rides bool) time.Duration {
+// patience is how long hellos may take. hello is what the transport needs.
+func patience(rides bool, hello time.Duration) time.Duration {
 	if rides {
-		return rideTimeout
+		return max(rideTimeout, hello)
 	}
-	return helloTimeout
+	return max(helloTimeout, hello)
 }
 
 // session is a stream on a live connection, after both hellos.
@@ -35,6 +36,7 @@ type session struct {
 	transport string
 	endpoint  string
 	rank      int
+	hello     time.Duration // how long the hellos may take, if longer than usual
 	rides     bool
 }
 
@@ -147,7 +149,7 @@ func (l *Link) dial(ctx context.Context) (*session, error) {
 // dialTarget makes a connection, without a stream yet. The session is never nil.
 func (l *Link) dialTarget(ctx context.Context, i int) (*session, error) {
 	t := &l.cfg.Targets[i]
-	s := &session{transport: t.Transport, endpoint: t.Endpoint, rank: t.Rank}
+	s := &session{transport: t.Transport, endpoint: t.Endpoint, rank: t.Rank, hello: t.Hello}
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
 	var err error
@@ -162,7 +164,7 @@ func (l *Link) dialTarget(ctx context.Context, i int) (*session, error) {
 // greet opens a stream and exchanges hellos. After it, what was cut earlier has
 // its final fate, and the stream can carry messages.
 func (l *Link) greet(ctx context.Context, s *session) error {
-	ctx, cancel := context.WithTimeout(ctx, patience(s.rides))
+	ctx, cancel := context.WithTimeout(ctx, patience(s.rides, s.hello))
 	defer cancel()
 	stream, err := s.conn.Open(ctx)
 	if err != nil {

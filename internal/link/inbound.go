@@ -92,8 +92,9 @@ type Closer interface {
 // Serve works off a stream that the peer has opened on a connection, until it
 // ends or ctx is done, and returns why. shared says that this node has dialled
 // the connection, for its own link: when a newer stream takes over, only the old
-// stream is closed then, and not the connection too.
-func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, conn Closer, shared bool) error {
+// stream is closed then, and not the connection too. hello is how long the hellos
+// may take, if longer than usual.
+func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, conn Closer, shared bool, hello time.Duration) error {
 	if !in.enter(ctx) {
 		conn.Close(ErrStopped)
 		return ErrStopped
@@ -102,11 +103,11 @@ func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, conn Cl
 	r := &receiver{in: in, stream: stream, conn: conn, shared: shared, wake: make(chan struct{}, 1)}
 	defer func() { _ = stream.Close() }()
 	reader := wire.NewReader(stream, in.cfg.MaxFrame)
-	hello, err := r.hello(ctx, reader)
+	theirs, err := r.hello(ctx, reader, hello)
 	if err != nil {
 		return err
 	}
-	in.cfg.OnHello(hello)
+	in.cfg.OnHello(theirs)
 
 	ended := make(chan struct{})
 	// A peer that does not read blocks a write, and one that does not hang up
@@ -127,9 +128,9 @@ func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, conn Cl
 }
 
 // hello exchanges hellos and makes r the current receiver.
-func (r *receiver) hello(ctx context.Context, reader *wire.Reader) (*wire.Hello, error) {
+func (r *receiver) hello(ctx context.Context, reader *wire.Reader, limit time.Duration) (*wire.Hello, error) {
 	in := r.in
-	ctx, cancel := context.WithTimeout(ctx, patience(r.shared))
+	ctx, cancel := context.WithTimeout(ctx, patience(r.shared, limit))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { r.conn.Close(errNoHello) })
 	defer stop()

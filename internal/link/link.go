@@ -30,6 +30,7 @@ type Target struct {
 	Endpoint  string
 	Rank      int
 	Timeout   time.Duration // for one attempt, the handshake included
+	Hello     time.Duration // for the hellos after it, if longer than usual
 	Dial      func(context.Context) (Conn, error)
 }
 

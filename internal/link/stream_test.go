@@ -65,7 +65,7 @@ func TestReceiverStopsInTimeThoughThePeerReadsNothing(t *testing.T) {
 		f := newFar(t, other)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go func() { _ = in.Serve(ctx, near, &fakeConn{near}, false) }()
+		go func() { _ = in.Serve(ctx, near, &fakeConn{near}, false, 0) }()
 		f.write(helloOf(1, 0))
 		f.hello()
 		many := manyFilters()
@@ -91,7 +91,7 @@ func TestStreamThatIsReplacedDoesNotEndASharedConnection(t *testing.T) {
 			near.(*memnet.Conn).Shape(memnet.Conditions{Latency: 2 * time.Second})
 			ctx, cancel := context.WithCancel(t.Context())
 			var serving sync.WaitGroup
-			serving.Go(func() { _ = in.Serve(ctx, halfClosed{near.(*memnet.Conn)}, conn, true) })
+			serving.Go(func() { _ = in.Serve(ctx, halfClosed{near.(*memnet.Conn)}, conn, true, 0) })
 			t.Cleanup(func() {
 				cancel()
 				_ = near.Close()

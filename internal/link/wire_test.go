@@ -326,7 +326,7 @@ func served(t *testing.T, in *Inbound) (*far, <-chan error) {
 	near, other := memnet.Pipe()
 	done := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { done <- in.Serve(ctx, near, &fakeConn{near}, false) }()
+	go func() { done <- in.Serve(ctx, near, &fakeConn{near}, false, 0) }()
 	t.Cleanup(func() {
 		cancel()
 		in.Wait()

@@ -40,7 +40,7 @@ type Config struct {
 	Net func(*slog.Logger) *kozo.TransportEnv
 }
 
-// Limits of time.
+// Limits of time. The first three are longer for transports that say so.
 const (
 	handshakeTimeout = 10 * time.Second       // to prove who one is
 	dialTimeout      = 10 * time.Second       // for one endpoint, the handshake included
@@ -147,6 +147,18 @@ func (n *Node) prepareKeys() error {
 		ReadSize:         int(s.MaxBufferReadSize),
 	}
 	return nil
+}
+
+// secureWith is how to speak to peers over connections with these limits of time.
+func (n *Node) secureWith(t kozo.Times) *secure.Config {
+	cfg := *n.secure
+	if t.Handshake > 0 {
+		cfg.HandshakeTimeout = t.Handshake
+	}
+	if idle := cfg.IdleTimeout; t.Silence > 0 {
+		cfg.IdleTimeout = func(name kozo.NodeName) time.Duration { return max(idle(name), t.Silence) }
+	}
+	return &cfg
 }
 
 // CheckKey says whether a private key is that of a node of the configuration.

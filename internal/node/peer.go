@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,19 +95,21 @@ func (p *peer) targets(edge system.Edge) []link.Target {
 	var targets []link.Target
 	for _, t := range edge.Targets {
 		port := p.node.portOf(t.Local)
+		times := kozo.TimesOf(t.Local.Transport, t.Endpoint)
+		cfg := p.node.secureWith(times)
 		targets = append(targets, link.Target{
 			Transport: t.Local.Name, Endpoint: t.Endpoint,
-			Rank: int(kozo.Best - t.Priority), Timeout: dialTimeout,
+			Rank: int(kozo.Best - t.Priority), Timeout: cmp.Or(times.Dial, dialTimeout), Hello: times.Handshake,
 			Dial: func(ctx context.Context) (link.Conn, error) {
 				raw, err := port.transport.Transport.Dial(ctx, port.env, t.Endpoint)
 				if err != nil {
 					return nil, err
 				}
-				conn, err := secure.Client(ctx, raw, p.config.Name, p.node.secure)
+				conn, err := secure.Client(ctx, raw, p.config.Name, cfg)
 				if err != nil {
 					return nil, err
 				}
-				p.node.conns.Go(func() { p.accept(conn, false) })
+				p.node.conns.Go(func() { p.accept(conn, false, times) })
 				return connOf(conn), nil
 			},
 		})
@@ -138,7 +141,7 @@ func (p *peer) ride() link.Conn {
 
 // welcome takes a connection that the peer has dialled, and serves it until it
 // ends.
-func (p *peer) welcome(c *secure.Conn) {
+func (p *peer) welcome(c *secure.Conn, times kozo.Times) {
 	p.mu.Lock()
 	p.dialed = append(p.dialed, c)
 	var old *secure.Conn
@@ -150,7 +153,7 @@ func (p *peer) welcome(c *secure.Conn) {
 	if old != nil {
 		old.Close(link.ErrReplaced)
 	}
-	p.accept(c, true)
+	p.accept(c, true, times)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dialed = slices.DeleteFunc(p.dialed, func(d *secure.Conn) bool { return d == c })
@@ -159,38 +162,38 @@ func (p *peer) welcome(c *secure.Conn) {
 // accept serves the streams that the peer opens on a connection, until the
 // connection ends. Of one that this node has dialled itself, a newer stream
 // replaces only the stream: its own link is on the same connection.
-func (p *peer) accept(c *secure.Conn, dialedByPeer bool) {
+func (p *peer) accept(c *secure.Conn, dialedByPeer bool, times kozo.Times) {
 	var streams sync.WaitGroup
 	defer c.Wait()
 	defer streams.Wait()
 	for first := dialedByPeer; ; first = false {
-		s, err := p.next(c, first)
+		s, err := p.next(c, first, max(firstStream, times.Handshake))
 		if err != nil {
 			c.Close(err)
 			return
 		}
-		streams.Go(func() { p.serve(s, c, !dialedByPeer) })
+		streams.Go(func() { p.serve(s, c, !dialedByPeer, times.Handshake) })
 	}
 }
 
 // next waits for a stream of the peer. A peer that has dialled opens its first
 // one at once.
-func (p *peer) next(c *secure.Conn, first bool) (*secure.Stream, error) {
+func (p *peer) next(c *secure.Conn, first bool, limit time.Duration) (*secure.Stream, error) {
 	ctx := p.node.life
 	if !first {
 		return c.Accept(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, firstStream)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	s, err := c.Accept(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("the peer connected and opened no stream within %v", firstStream)
+		err = fmt.Errorf("the peer connected and opened no stream within %v", limit)
 	}
 	return s, err
 }
 
 // serve works off one stream of the peer.
-func (p *peer) serve(s *secure.Stream, c *secure.Conn, shared bool) {
+func (p *peer) serve(s *secure.Stream, c *secure.Conn, shared bool, hello time.Duration) {
 	if p.refused != "" {
 		_, _ = s.Write(wire.AppendBye(nil, p.refused))
 		_ = s.Close()
@@ -199,7 +202,7 @@ func (p *peer) serve(s *secure.Stream, c *secure.Conn, shared bool) {
 		})
 		return
 	}
-	err := p.inbound.Serve(p.node.receiving, s, c, shared)
+	err := p.inbound.Serve(p.node.receiving, s, c, shared, hello)
 	p.log.Debug("stream of the peer ended", "reason", err)
 }
 

@@ -114,15 +114,17 @@ func pause(ctx context.Context, d time.Duration) error {
 // admit finds out who has connected, and serves it if it is a peer.
 func (p *port) admit(ctx context.Context, raw net.Conn) {
 	leave := p.node.gate.Enter(raw)
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
-	c, err := secure.Server(ctx, raw, p.node.secure)
+	times := kozo.TimesOf(p.transport.Transport, "")
+	cfg := p.node.secureWith(times)
+	ctx, cancel := context.WithTimeout(ctx, cfg.HandshakeTimeout)
+	c, err := secure.Server(ctx, raw, cfg)
 	cancel()
 	leave()
 	if err != nil {
 		p.refuse(err)
 		return
 	}
-	p.node.peers[c.Peer()].welcome(c)
+	p.node.peers[c.Peer()].welcome(c, times)
 }
 
 // refuse notes who was not let in. Only those who spoke the protocol are worth

@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 // want.
 type spec struct {
 	name    string
+	slow    bool              // its transport says that it needs more time
 	mute    bool              // has no address that others can dial
 	options map[string]string // of the node block
 	roles   map[string]string // name -> the lines of the block, as "type: sink"
@@ -126,7 +127,11 @@ func (w *world) parse(settings string, specs []spec) *system.System {
 		for k, v := range s.options {
 			fmt.Fprintf(&b, "    %s: %s\n", k, v)
 		}
-		fmt.Fprintf(&b, "    transports:\n      tcp: {%s}\n", w.place.transport(s))
+		typ := "tcp"
+		if s.slow {
+			typ = "slow"
+		}
+		fmt.Fprintf(&b, "    transports:\n      %s: {%s}\n", typ, w.place.transport(s))
 		roles := s.roles
 		if roles == nil {
 			roles = map[string]string{"source": "", "sink": ""}
@@ -149,6 +154,7 @@ func (w *world) types() *kozo.Registry {
 	r := kozo.NewRegistry()
 	for _, err := range []error{
 		r.AddTransport(tcp.Type()),
+		r.AddTransport(slowType()),
 		r.AddRole(kozo.DefineRole("source", "sends for a test", func(struct{}) (kozo.Role, error) {
 			return source{w}, nil
 		})),

@@ -40,7 +40,7 @@ func (r *Resolver) onion(ctx context.Context, name string) ([]netip.Addr, error)
 	if len(servers) > 0 {
 		asked = fmt.Sprintf("the name server %s does not know it", servers[0].Addr())
 	}
-	return nil, errors.New("it is the name of a Tor hidden service, for which this transport needs a transparent Tor proxy, and " + asked)
+	return nil, errors.New("it is the name of a Tor onion service, which needs socksProxy or a transparent Tor proxy, and " + asked)
 }
 
 // nameServers reads the first name servers from a file in the format of

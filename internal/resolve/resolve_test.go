@@ -105,7 +105,7 @@ func TestErrorsAreOneLineForPeople(t *testing.T) {
 	for host, want := range map[string]string{
 		"nowhere.example": "cannot resolve nowhere.example: no such host",
 		"clock.local":     "cannot resolve clock.local: no machine of the local network answers to this name, nor does a name server (no such host)",
-		"xyz.onion":       "cannot resolve xyz.onion: it is the name of a Tor hidden service, for which this transport needs a transparent Tor proxy, and there is no name server to ask",
+		"xyz.onion":       "cannot resolve xyz.onion: it is the name of a Tor onion service, which needs socksProxy or a transparent Tor proxy, and there is no name server to ask",
 	} {
 		if _, err := lonely(nil).Lookup(t.Context(), host); err == nil || err.Error() != want {
 			t.Errorf("%s: %v", host, err)

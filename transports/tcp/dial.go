@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kozo"
+	"kozo/transports/internal/onionname"
 )
 
 const (
@@ -26,6 +27,14 @@ func (t *transport) Dial(ctx context.Context, env *kozo.TransportEnv, endpoint s
 	host, port, err := net.SplitHostPort(endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("%q is no endpoint of a tcp transport", endpoint)
+	}
+	if onionname.Is(host) {
+		if err := onionname.Check(host); err != nil {
+			return nil, fmt.Errorf("%s cannot be reached: %w", host, err)
+		}
+		if t.SocksProxy != "" {
+			return t.proxy.Dial(ctx, env, endpoint, endpoint)
+		}
 	}
 	addrs, err := lookup(ctx, env, host)
 	if err != nil {

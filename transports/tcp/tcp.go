@@ -10,15 +10,19 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"kozo"
+	"kozo/transports/internal/onionname"
+	"kozo/transports/internal/socks"
 )
 
 type options struct {
-	Address     kozo.List `option:"address" doc:"Addresses, host names or .local names at which other nodes reach this one, best first. An address can have a port of its own after a colon. Write an empty one for a node that only dials others."`
+	Address     kozo.List `option:"address" doc:"Addresses, host names, .local names or .onion names at which other nodes reach this one, best first. An address can have a port of its own after a colon. Write an empty one for a node that only dials others."`
 	BindAddress string    `option:"bindAddress" default:"" doc:"Address to accept connections on; localhost for the machine itself alone. All addresses of the machine if it is not given."`
 	Port        kozo.Port `option:"port" default:"9001" doc:"TCP port to accept connections on, and that others dial if an address has none of its own."`
 	Backlog     int       `option:"socketConnectionBacklog" default:"0" min:"0" max:"65535" doc:"Most connections that wait to be accepted. The system chooses if it is 0."`
+	SocksProxy  string    `option:"socksProxy" default:"" doc:"Where Tor takes connections of programs on this machine, for dialling the .onion addresses of others: HOST:PORT, a port such as 9050, or the path of a socket. Without it the system must resolve and route these names (a transparent proxy)."`
 }
 
 // Type returns the tcp transport.
@@ -31,6 +35,7 @@ type transport struct {
 	options
 	endpoints []string // host:port
 	names     []string // the hosts of addresses, as they are in the options
+	proxy     socks.Proxy
 }
 
 var (
@@ -38,6 +43,7 @@ var (
 	_ kozo.Prioritized = (*transport)(nil)
 	_ kozo.Binder      = (*transport)(nil)
 	_ kozo.Warner      = (*transport)(nil)
+	_ kozo.Timed       = (*transport)(nil)
 )
 
 func build(o options) (kozo.Transport, error) {
@@ -57,6 +63,12 @@ func build(o options) (kozo.Transport, error) {
 	if o.BindAddress != "" {
 		if err := checkHost(o.BindAddress); err != nil {
 			return nil, kozo.Errorf("bindAddress", "%q cannot be bound: %w", o.BindAddress, err)
+		}
+	}
+	if o.SocksProxy != "" {
+		var err error
+		if t.proxy, err = socks.Parse(o.SocksProxy); err != nil {
+			return nil, kozo.Errorf("socksProxy", "%q is no proxy: %w", o.SocksProxy, err)
 		}
 	}
 	return t, nil
@@ -132,6 +144,14 @@ func (t *transport) Endpoints() []string { return slices.Clone(t.endpoints) }
 
 func (t *transport) Priority() kozo.Priority { return kozo.Best }
 
+// Times gives onion services the time that they need.
+func (t *transport) Times(endpoint string) kozo.Times {
+	if host, _, err := net.SplitHostPort(endpoint); err != nil || !onionname.Is(host) {
+		return kozo.Times{}
+	}
+	return kozo.Times{Dial: 90 * time.Second, Handshake: 45 * time.Second, Silence: time.Minute}
+}
+
 func (t *transport) Binds() []string {
 	if len(t.endpoints) == 0 {
 		return nil
@@ -164,7 +184,7 @@ func (t *transport) Warnings() []*kozo.OptionError {
 		case a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "":
 			warnings = append(warnings, kozo.Errorf("address", "%s needs the network interface of the machine that dials it, as in %s%%eth0; a .local name is simpler", name, name))
 		}
-		if err := checkOnion(name); err != nil {
+		if err := onionname.Check(name); err != nil {
 			warnings = append(warnings, kozo.Errorf("address", "%s cannot be reached: %w", name, err))
 		}
 	}

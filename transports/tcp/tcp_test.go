@@ -123,22 +123,18 @@ func TestWhatIsBound(t *testing.T) {
 	}
 }
 
+const duck = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion"
+
 func TestWarnings(t *testing.T) {
-	const duck = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion"
 	for address, want := range map[string]string{
 		duck:                                    "",
-		"www." + duck:                           "",
-		strings.ToUpper(duck) + ".:9":           "",
 		"gnreiuoyh5rrtkjhe4r5j5423t4egyr.onion": "has 56 letters and digits before .onion, and this has 31",
-		"e" + duck[1:]:                          "mistyped",
-		strings.Replace(duck, "d", "1", 1):      "the letters a to z and the digits 2 to 7",
-		strings.Replace(duck, "d.onion", "e.onion", 1): "version 3",
-		"0.0.0.0":     "is not the address of a machine",
-		"::":          "is not the address of a machine",
-		"fe80::1":     "as in fe80::1%eth0",
-		"224.0.0.251": "is not the address of a machine",
-		"onion":       "",
-		"127.0.0.1":   "",
+		"0.0.0.0":                               "is not the address of a machine",
+		"::":                                    "is not the address of a machine",
+		"fe80::1":                               "as in fe80::1%eth0",
+		"224.0.0.251":                           "is not the address of a machine",
+		"onion":                                 "",
+		"127.0.0.1":                             "",
 	} {
 		w := newTransport(t, addresses("10.0.0.1", address)).Warnings()
 		if want == "" && len(w) > 0 || want != "" && (len(w) != 1 || w[0].Option != "address" || !strings.Contains(w[0].Error(), want)) {
