@@ -59,7 +59,7 @@ var rooms = map[string][]string{
 	"internal/wire":      {"."},
 
 	// For authors of roles and transports, and what ships.
-	"kozotest":       {".", "internal/memnet"},
+	"kozotest":       {".", "internal/hostnet", "internal/memnet", "internal/resolve"},
 	"roles/cuckoo":   {"."},
 	"roles/injector": {"."},
 	"roles/logger":   {"."},

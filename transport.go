@@ -12,6 +12,12 @@ import (
 // authentication are put on top. A Transport stands for one transport block of
 // one node. The instance of the own node dials and listens; those of the peers
 // only say how they can be reached.
+//
+// Its connections are used as those of TCP are. Deadlines hold for calls that
+// are under way, and their errors are os.ErrDeadlineExceeded. Close ends calls
+// that are under way, and what was written before it arrives. Whoever writes is
+// held up when nobody reads. The addresses of a connection are never nil.
+// kozotest.TestTransport tries all of this.
 type Transport interface {
 	// Endpoints returns the addresses at which others can dial this transport,
 	// best first. It is called for the transports of all nodes and must depend

@@ -1,13 +1,21 @@
-// Package kozotest is the harness for people who write roles: it runs a role
-// alone, with an Env whose every part the test can see and play with, and checks
-// on the way that the role keeps its promises.
+// Package kozotest is for people who write roles and transports.
 //
-// It works with real time and inside bubbles of [testing/synctest] alike.
+// [RunRole] runs a role alone, with an Env whose every part the test can see and
+// play with, and checks on the way that the role keeps its promises.
 //
 //	run := kozotest.RunRole(t, kozotest.Make(t, cuckoo.Type(), nil))
 //	run.Deliver(tick)
 //	run.Wait("a cuckoo", func() bool { return strings.Contains(run.Out(), "cuckoo!") })
 //	run.Stop()
+//
+// [TestTransport] tries everything that a transport must be able to do, over the
+// network of this machine or over one in memory.
+//
+//	kozotest.TestTransport(t, kozotest.TransportTest{Type: tcp.Type(), Options: kozo.Values{
+//		"address": kozo.List{"127.0.0.1"}, "port": kozotest.FreePort(t),
+//	}})
+//
+// Both work with real time and inside bubbles of [testing/synctest] alike.
 package kozotest
 
 import (

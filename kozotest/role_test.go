@@ -88,6 +88,12 @@ type judged struct {
 
 func (j *judged) Helper()          {}
 func (j *judged) Cleanup(f func()) { j.cleanups = append(j.cleanups, f) }
+func (j *judged) Skip(args ...any) {
+	j.failures = append(j.failures, "skipped: "+fmt.Sprint(args...))
+	panic(j)
+}
+func (j *judged) Error(args ...any) { j.Errorf("%s", fmt.Sprint(args...)) }
+func (j *judged) Fatal(args ...any) { j.Fatalf("%s", fmt.Sprint(args...)) }
 func (j *judged) Errorf(format string, args ...any) {
 	j.failures = append(j.failures, fmt.Sprintf(format, args...))
 }

@@ -85,11 +85,13 @@ func race(ctx context.Context, env *kozo.TransportEnv, addrs []netip.Addr, port 
 		address := net.JoinHostPort(a.String(), port)
 		failed[i] = make(chan struct{})
 		dialling.Go(func() {
-			defer close(failed[i])
 			if i > 0 {
 				headStart(ctx, time.Duration(i)*lead, failed[:i])
 			}
 			conn, err := env.Dial(ctx, "tcp", address)
+			if err != nil {
+				close(failed[i])
+			}
 			attempts <- attempt{address, conn, err}
 		})
 	}

@@ -1,7 +1,6 @@
 package tcp
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -76,37 +75,6 @@ func (p place) dial(t *testing.T, tr *transport) net.Conn {
 	return c
 }
 
-func TestBytesGoBothWays(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		tr, l := p.listen(t)
-		a := p.dial(t, tr)
-		b, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
-		data := bytes.Repeat([]byte("tick"), 100_000)
-		var both sync.WaitGroup
-		for _, way := range [][2]net.Conn{{a, b}, {b, a}} {
-			both.Go(func() {
-				if _, err := way[0].Write(data); err != nil {
-					t.Error(err)
-				}
-			})
-			both.Go(func() {
-				got := make([]byte, len(data))
-				if _, err := io.ReadFull(way[1], got); err != nil || !bytes.Equal(got, data) {
-					t.Errorf("other bytes arrived than were sent: %v", err)
-				}
-			})
-		}
-		both.Wait()
-		if a.RemoteAddr() == nil || b.RemoteAddr() == nil {
-			t.Error("an end does not know its address")
-		}
-	})
-}
-
 func TestEitherSideCanClose(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		tr, l := p.listen(t)
@@ -131,60 +99,6 @@ func TestEitherSideCanClose(t *testing.T) {
 	})
 }
 
-func TestDeadlinesAreKept(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		tr, l := p.listen(t)
-		a := p.dial(t, tr)
-		b, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
-		a.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
-		if _, err := a.Read(make([]byte, 1)); !isTimeout(err) {
-			t.Errorf("reading says %v", err)
-		}
-	})
-}
-
-func TestHundredAtOnce(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		tr, l := p.listen(t)
-		var all sync.WaitGroup
-		all.Go(func() {
-			for range 100 {
-				c, err := l.Accept()
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				all.Go(func() {
-					io.Copy(c, c)
-					c.Close()
-				})
-			}
-		})
-		for i := range 100 {
-			all.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-				defer cancel()
-				c, err := tr.Dial(ctx, p.client, tr.Endpoints()[0])
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer c.Close()
-				c.Write([]byte{byte(i)})
-				got := make([]byte, 1)
-				if _, err := io.ReadFull(c, got); err != nil || got[0] != byte(i) {
-					t.Errorf("conn %d got %v, %v", i, got, err)
-				}
-			})
-		}
-		all.Wait()
-	})
-}
-
 func TestClosedListenerAcceptsNobody(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		tr, l := p.listen(t)
@@ -205,18 +119,6 @@ func TestClosedListenerAcceptsNobody(t *testing.T) {
 			t.Errorf("listening again: %v", err)
 		} else {
 			again.Close()
-		}
-	})
-}
-
-func TestCancelledDialEnds(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		tr, _ := p.listen(t)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if c, err := tr.Dial(ctx, p.client, tr.Endpoints()[0]); err == nil {
-			c.Close()
-			t.Error("it dialled after it was cancelled")
 		}
 	})
 }
