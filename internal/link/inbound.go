@@ -25,10 +25,11 @@ type InboundConfig struct {
 	MaxFrame  int                  // largest frame that is accepted, in bytes
 	Interest  func() []kozo.Filter // what the roles of this node want now
 
-	// Deliver gives a message to the roles that want it, and does not keep the
-	// pointer: the next message comes at the same place. It returns false if
-	// there is none, or if the peer has no such sending role.
-	Deliver func(*kozo.Message) bool
+	// Deliver gives messages to the roles that want them, and may keep the
+	// slice. There is at least one, and all have the same kind, type, channel and
+	// sender. It returns false if nobody wants them, or if the peer has no such
+	// sending role.
+	Deliver func(...kozo.Message) bool
 	OnHello func(*wire.Hello)
 
 	Log *slog.Logger // already names the peer
@@ -75,7 +76,7 @@ type receiver struct {
 
 	wake chan struct{} // there is something to answer
 
-	message kozo.Message // the one that is being delivered
+	names wire.Names
 
 	mu     sync.Mutex
 	pinged bool // and not answered yet
@@ -253,99 +254,6 @@ func (in *Inbound) leave(r *receiver) {
 		in.current = nil
 		r.left = true
 	}
-}
-
-// read works off frames until the stream ends.
-func (r *receiver) read(reader *wire.Reader) error {
-	var names wire.Names
-	for {
-		typ, payload, err := reader.Next()
-		var large *wire.TooLarge
-		if errors.As(err, &large) {
-			if typ == wire.TypeMessage {
-				if err := r.receive(payload, kozo.Oversize, &names); err != nil {
-					return err
-				}
-			}
-			continue
-		}
-		if err != nil {
-			if errors.Is(err, io.EOF) {
-				return errors.New("the peer closed the connection")
-			}
-			return err
-		}
-		switch typ {
-		case wire.TypeMessage:
-			if err := r.receive(payload, "", &names); err != nil {
-				return err
-			}
-		case wire.TypePing:
-			p, err := wire.ParsePing(payload)
-			if err != nil {
-				return err
-			}
-			r.note(func() { r.pinged, r.ping = true, p })
-		case wire.TypeBye:
-			return byeError(payload)
-		}
-	}
-}
-
-// receive counts a message, unless a newer stream has taken over, and gives it
-// to the roles. A cause means that it is dropped at once.
-func (r *receiver) receive(payload []byte, cause kozo.Cause, names *wire.Names) error {
-	in := r.in
-	in.mu.Lock()
-	if in.current != r { // the opener counts it as cut
-		left := r.left
-		in.mu.Unlock()
-		if left {
-			return nil
-		}
-		return ErrReplaced
-	}
-	r.number++
-	in.got = r.number
-	in.delivering = true
-	in.mu.Unlock()
-
-	if cause == "" {
-		cause = r.deliver(payload, names)
-	}
-	in.mu.Lock()
-	if cause == "" {
-		in.accepted++
-	} else {
-		in.dropped[cause]++
-	}
-	in.delivering = false
-	in.delivered.Broadcast()
-	in.mu.Unlock()
-
-	r.mu.Lock()
-	first := !r.news
-	r.news = true
-	r.mu.Unlock()
-	if first {
-		signal(r.wake)
-	}
-	return nil
-}
-
-func (r *receiver) deliver(payload []byte, names *wire.Names) kozo.Cause {
-	m := &r.message
-	var err error
-	if *m, err = wire.ParseMessage(payload, names); err != nil {
-		return kozo.Undecodable
-	}
-	m.From.Node = r.in.cfg.Peer // what the connection proved, whatever the message says
-	// The body aliases the reader's memory; roles may keep it.
-	m.Body = append(kozo.Body(nil), m.Body...)
-	if !r.in.cfg.Deliver(m) {
-		return kozo.Refused
-	}
-	return ""
 }
 
 // Refresh tells the peer that the interest of this node has changed.

@@ -273,11 +273,11 @@ func TestWhatAnOlderStreamBroughtComesFirst(t *testing.T) {
 		var box mailbox
 		cfg := newInbound(&box).cfg
 		keep, slow := cfg.Deliver, make(chan struct{})
-		cfg.Deliver = func(m *kozo.Message) bool {
-			if m.Type == "one" { // as if the machine had other things to do
+		cfg.Deliver = func(m ...kozo.Message) bool {
+			if m[0].Type == "one" { // as if the machine had other things to do
 				<-slow
 			}
-			return keep(m)
+			return keep(m...)
 		}
 		in := NewInbound(cfg)
 		old, _ := served(t, in)

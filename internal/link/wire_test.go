@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -335,19 +336,21 @@ func served(t *testing.T, in *Inbound) (*far, <-chan error) {
 }
 
 type mailbox struct {
-	mu  sync.Mutex
-	got []kozo.Message
+	mu    sync.Mutex
+	got   []kozo.Message
+	times int // Deliver was called
 }
 
 func newInbound(box *mailbox) *Inbound {
 	return NewInbound(InboundConfig{
 		Peer: "a", Heartbeat: 10 * time.Second, Boot: wire.Boot{9}, MaxFrame: 4 << 10,
 		Interest: func() []kozo.Filter { return []kozo.Filter{{Kind: kozo.Event}} },
-		Deliver: func(m *kozo.Message) bool {
+		Deliver: func(messages ...kozo.Message) bool {
 			box.mu.Lock()
 			defer box.mu.Unlock()
-			box.got = append(box.got, *m)
-			return m.Type != "unwanted"
+			box.got = append(box.got, messages...)
+			box.times++
+			return messages[0].Type != "unwanted"
 		},
 		OnHello: func(*wire.Hello) {}, Log: quiet(),
 	})
@@ -386,6 +389,52 @@ func TestReceiverCountsEveryFate(t *testing.T) {
 		}
 		if from := box.got[0].From; from != (kozo.RoleRef{Node: "a", Role: "timer1"}) {
 			t.Errorf("from %v", from)
+		}
+	})
+}
+
+func TestMessagesOfOneSortAreDeliveredTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var box mailbox
+		f, _ := served(t, newInbound(&box))
+		f.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{1}}))
+		f.hello()
+		var frames []byte
+		add := func(typ string, seq uint64) {
+			m := kozo.Message{Kind: kozo.Event, Type: typ, From: kozo.RoleRef{Role: "timer1"}, Time: time.Now(), Seq: seq}
+			m.Body, _ = kozo.Pack(seq)
+			frames = wire.AppendMessage(frames, &m)
+		}
+		for seq := range uint64(10) {
+			add("tick", seq)
+		}
+		frames[len(frames)-1] = 0xc1 // a body that is none, in the middle
+		for seq := range uint64(10) {
+			add("tick", 10+seq)
+		}
+		add("tock", 20)
+		add("tick", 21)
+		f.write(frames)
+		f.write(bytes.Repeat(grease, 1+(64<<10)/len(grease))) // what came before must not be in its way
+		a, err := wire.ParseAck(f.want(wire.TypeAck))
+		if err != nil || a.Seen != 22 {
+			t.Errorf("%+v, %v", a, err)
+		}
+		if box.times != 3 {
+			t.Errorf("delivered in %d parts", box.times)
+		}
+		want := uint64(0)
+		for _, m := range box.got {
+			if want == 9 {
+				want++
+			}
+			if v, _ := m.Body.Value(); m.Seq != want || v != int64(want) || (m.Type == "tock") != (want == 20) {
+				t.Errorf("message %d came as %+v with %v", want, m, v)
+			}
+			want++
+		}
+		if len(box.got) != 21 {
+			t.Errorf("%d messages came", len(box.got))
 		}
 	})
 }

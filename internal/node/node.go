@@ -188,6 +188,7 @@ func (n *Node) makeRoles() error {
 			Type: r.Type, New: r.New,
 			Configured: r.Limits,
 			Default:    kozo.Limits{Length: system.DefaultInboxLength, Size: system.DefaultInboxSize},
+			Size:       router.Size,
 			Storage:    store, Out: out,
 			Log:  n.cfg.Log.With("role", string(r.Name)),
 			Send: n.router.Send,

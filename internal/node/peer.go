@@ -206,12 +206,13 @@ func (p *peer) serve(s *secure.Stream, c *secure.Conn, shared bool, hello time.D
 	p.log.Debug("stream of the peer ended", "reason", err)
 }
 
-// deliver gives a message of the peer to the roles of this node.
-func (p *peer) deliver(m *kozo.Message) bool {
-	if m.From.Role != kozo.NodeRole && p.config.Role(m.From.Role) == nil {
+// deliver gives messages of one role of the peer to the roles of this node.
+func (p *peer) deliver(messages ...kozo.Message) bool {
+	from := messages[0].From.Role
+	if from != kozo.NodeRole && p.config.Role(from) == nil {
 		return false
 	}
-	return p.node.router.Deliver(m)
+	return p.node.router.Deliver(messages...)
 }
 
 func (p *peer) setInterest(filters []kozo.Filter) {

@@ -25,66 +25,72 @@ type Counts struct {
 }
 
 // Inbox is a bounded queue that drops the oldest. It is safe for concurrent use
-// by any number of putters and takers. The values are held by the inbox until
-// they are taken or dropped.
+// by any number of putters and takers. Values that come together are held
+// together: their memory is free when the last of them was taken or dropped.
 type Inbox[T any] struct {
-	maxCount, maxBytes int
+	maxCount, maxBytes uint64
+	size               func(*T) int
 	ready              chan struct{}
 	closed             chan struct{}
 	base               time.Time
 
 	mu      sync.Mutex
-	ring    []entry[T]
-	first   int // where the oldest is
+	ring    [][]T // what came together and is not taken yet; none is empty
+	first   int   // where the oldest is
+	used    int
 	counts  Counts
 	since   time.Duration // since base: the last take, or when something came into the empty inbox
 	waiters int           // in Take
 	done    bool
 }
 
-type entry[T any] struct {
-	v    T
-	size int
-}
-
 // NewInbox returns an inbox for at most maxCount values that have at most
-// maxBytes bytes together.
-func NewInbox[T any](maxCount, maxBytes int) *Inbox[T] {
+// maxBytes bytes together. size says for how many bytes a value counts, always
+// the same for the same value.
+func NewInbox[T any](maxCount, maxBytes int, size func(*T) int) *Inbox[T] {
 	return &Inbox[T]{
-		maxCount: max(maxCount, 0), maxBytes: max(maxBytes, 0),
+		maxCount: uint64(max(maxCount, 0)), maxBytes: uint64(max(maxBytes, 0)), size: size,
 		ready: make(chan struct{}, 1), closed: make(chan struct{}), base: time.Now(),
 	}
 }
 
-// Put adds a value that counts for so many bytes. It never blocks: the oldest
-// values go if there is no room.
-func (q *Inbox[T]) Put(v T, size int) {
-	size = max(size, 0)
+// Put adds values, of which the first is the oldest. It never blocks: the oldest
+// values go if there is no room. The inbox keeps the slice, which must not be
+// changed any more, and does not change it.
+func (q *Inbox[T]) Put(values ...T) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.counts.Offered++
-	switch {
-	case q.done:
-		q.counts.Left++
-		return
-	case size > q.maxBytes || q.maxCount == 0:
-		q.counts.Oversize++
+	q.counts.Offered += uint64(len(values))
+	if q.done {
+		q.counts.Left += uint64(len(values))
 		return
 	}
 	wasEmpty := q.counts.Queued == 0
-	for q.counts.Queued == uint64(q.maxCount) || q.counts.Bytes+uint64(size) > uint64(q.maxBytes) {
+	begin := 0 // of what fits and is not in the ring yet
+	for i := range values {
+		size := q.sizeOf(&values[i])
+		if size > q.maxBytes || q.maxCount == 0 {
+			q.counts.Oversize++
+			q.push(values[begin:i])
+			begin = i + 1
+			continue
+		}
+		q.counts.Queued++
+		q.counts.Bytes += size
+	}
+	q.push(values[begin:])
+	// The newest that have room together stay, as if they had come one by one.
+	for q.counts.Queued > q.maxCount || q.counts.Bytes > q.maxBytes {
 		q.remove()
 		q.counts.Full++
 	}
-	q.grow()
-	q.ring[(q.first+int(q.counts.Queued))%len(q.ring)] = entry[T]{v, size}
-	q.counts.Queued++
-	q.counts.Bytes += uint64(size)
-	if wasEmpty {
+	if wasEmpty && q.counts.Queued > 0 {
 		q.since = time.Since(q.base)
 		q.signal()
 	}
 }
+
+func (q *Inbox[T]) sizeOf(v *T) uint64 { return uint64(max(q.size(v), 0)) }
 
 // TryTake takes the oldest value, if there is one.
 func (q *Inbox[T]) TryTake() (T, bool) {
@@ -155,7 +161,7 @@ func (q *Inbox[T]) Close() {
 	q.done = true
 	q.counts.Left += q.counts.Queued
 	q.counts.Queued, q.counts.Bytes = 0, 0
-	q.ring = nil
+	q.ring, q.first, q.used = nil, 0, 0
 	close(q.closed)
 }
 
@@ -178,12 +184,11 @@ func (q *Inbox[T]) signal() {
 	}
 }
 
-func (q *Inbox[T]) take() (T, bool) {
+func (q *Inbox[T]) take() (v T, ok bool) {
 	if q.counts.Queued == 0 {
-		var zero T
-		return zero, false
+		return v, false
 	}
-	v := q.remove()
+	v = *q.remove()
 	q.counts.Taken++
 	if q.counts.Queued > 0 {
 		q.since = time.Since(q.base)
@@ -191,29 +196,44 @@ func (q *Inbox[T]) take() (T, bool) {
 			q.signal()
 		}
 	} else if len(q.ring) > keepCount {
-		q.ring = nil
+		q.ring, q.first = nil, 0
 	}
 	return v, true
 }
 
 // remove takes out the oldest value.
-func (q *Inbox[T]) remove() T {
-	e := q.ring[q.first]
-	q.ring[q.first] = entry[T]{} // so that it can be collected
-	q.first = (q.first + 1) % len(q.ring)
+func (q *Inbox[T]) remove() *T {
+	values := &q.ring[q.first]
+	v := &(*values)[0]
+	if *values = (*values)[1:]; len(*values) == 0 {
+		*values = nil // so that the memory can be collected
+		q.used--
+		if q.first++; q.first == len(q.ring) {
+			q.first = 0
+		}
+	}
 	q.counts.Queued--
-	q.counts.Bytes -= uint64(e.size)
-	return e.v
+	q.counts.Bytes -= q.sizeOf(v)
+	return v
 }
 
-func (q *Inbox[T]) grow() {
-	queued := int(q.counts.Queued)
-	if queued < len(q.ring) {
+// push puts values into the ring, which doubles when it is full.
+func (q *Inbox[T]) push(values []T) {
+	if len(values) == 0 {
 		return
 	}
-	ring := make([]entry[T], min(max(2*len(q.ring), 8), q.maxCount))
-	for i := range queued {
-		ring[i] = q.ring[(q.first+i)%len(q.ring)]
+	if uint64(q.used) == q.maxCount { // those of the oldest place must all go
+		for range q.ring[q.first] {
+			q.remove()
+			q.counts.Full++
+		}
 	}
-	q.ring, q.first = ring, 0
+	if q.used == len(q.ring) {
+		ring := make([][]T, min(max(2*uint64(len(q.ring)), 8), q.maxCount))
+		n := copy(ring, q.ring[q.first:])
+		copy(ring[n:], q.ring[:q.first])
+		q.ring, q.first = ring, 0
+	}
+	q.ring[(q.first+q.used)%len(q.ring)] = values
+	q.used++
 }

@@ -15,6 +15,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+func oneByte[T any](*T) int { return 1 }
+
+func tenBytes(*int) int { return 10 }
+
 func balanced(c Counts) bool {
 	return c.Offered == c.Taken+c.Queued+c.Full+c.Oversize+c.Left
 }
@@ -23,38 +27,43 @@ func TestInboxModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		maxCount := rapid.IntRange(0, 20).Draw(t, "maxCount")
 		maxBytes := rapid.IntRange(0, 300).Draw(t, "maxBytes")
-		q := NewInbox[int](maxCount, maxBytes)
 		type item struct{ v, size int }
+		q := NewInbox(maxCount, maxBytes, func(i *item) int { return i.size })
 		var model []item
 		var want Counts
 		closed := false
 		next := 0
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
-				next++
-				i := item{next, rapid.IntRange(0, 320).Draw(t, "size")}
-				q.Put(i.v, i.size)
-				want.Offered++
-				switch {
-				case closed:
-					want.Left++
-					return
-				case i.size > maxBytes || maxCount == 0:
-					want.Oversize++
-					return
+				var together []item
+				for range rapid.IntRange(0, 5).Draw(t, "together") {
+					next++
+					together = append(together, item{next, rapid.IntRange(0, 320).Draw(t, "size")})
 				}
-				model = append(model, i)
-				want.Bytes += uint64(i.size)
-				for len(model) > maxCount || want.Bytes > uint64(maxBytes) {
-					want.Full++
-					want.Bytes -= uint64(model[0].size)
-					model = model[1:]
+				q.Put(together...)
+				for _, i := range together { // as if they had come one by one
+					want.Offered++
+					switch {
+					case closed:
+						want.Left++
+						continue
+					case i.size > maxBytes || maxCount == 0:
+						want.Oversize++
+						continue
+					}
+					model = append(model, i)
+					want.Bytes += uint64(i.size)
+					for len(model) > maxCount || want.Bytes > uint64(maxBytes) {
+						want.Full++
+						want.Bytes -= uint64(model[0].size)
+						model = model[1:]
+					}
 				}
 			},
 			"take": func(t *rapid.T) {
 				v, ok := q.TryTake()
-				if ok != (len(model) > 0) || ok && v != model[0].v {
-					t.Fatalf("TryTake returned %d, %v; the model has %v", v, ok, model)
+				if ok != (len(model) > 0) || ok && v != model[0] {
+					t.Fatalf("TryTake returned %v, %v; the model has %v", v, ok, model)
 				}
 				if ok {
 					want.Taken++
@@ -92,14 +101,14 @@ func TestInboxModel(t *testing.T) {
 // taker sleeps while there is something to take.
 func TestInboxConcurrent(t *testing.T) {
 	const putters, takers, each = 4, 4, 5000
-	q := NewInbox[int](64, 1<<20)
+	q := NewInbox(64, 640, tenBytes)
 	ctx, cancel := context.WithCancel(t.Context())
 	var taken [putters * each]atomic.Int32
 	var put, take sync.WaitGroup
 	for p := range putters {
 		put.Go(func() {
 			for i := range each {
-				q.Put(p*each+i, 10)
+				q.Put(p*each + i)
 				if c := q.Counts(); !balanced(c) {
 					t.Errorf("the counts do not add up: %+v", c)
 				}
@@ -142,7 +151,7 @@ func TestInboxConcurrent(t *testing.T) {
 // Several takers wait; several values come at once; all wake up.
 func TestInboxWakesAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := NewInbox[int](10, 10)
+		q := NewInbox(10, 10, oneByte[int])
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() {
@@ -153,7 +162,7 @@ func TestInboxWakesAll(t *testing.T) {
 		}
 		synctest.Wait()
 		for i := range 3 {
-			q.Put(i, 1)
+			q.Put(i)
 		}
 		wg.Wait() // a bubble in which nobody can go on fails
 	})
@@ -163,7 +172,7 @@ func TestInboxWakesAll(t *testing.T) {
 func TestInboxGivingUpWakesAnother(t *testing.T) {
 	for range 200 {
 		synctest.Test(t, func(t *testing.T) {
-			q := NewInbox[int](10, 10)
+			q := NewInbox(10, 10, oneByte[int])
 			ctx, cancel := context.WithCancel(t.Context())
 			var wg sync.WaitGroup
 			var got atomic.Int32
@@ -180,7 +189,7 @@ func TestInboxGivingUpWakesAnother(t *testing.T) {
 				}
 			})
 			synctest.Wait()
-			q.Put(1, 1) // wakes the first, which then finds its context done
+			q.Put(1) // wakes the first, which then finds its context done
 			cancel()
 			synctest.Wait()
 			if got.Load() != 1 {
@@ -194,13 +203,13 @@ func TestInboxGivingUpWakesAnother(t *testing.T) {
 
 func TestInboxTakeEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := NewInbox[int](10, 10)
+		q := NewInbox(10, 10, oneByte[int])
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := q.Take(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Take returned %v", err)
 		}
-		q.Put(1, 1)
+		q.Put(1)
 		if _, err := q.Take(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a taker whose context is done got %v: one that reads on and on never stops", err)
 		}
@@ -210,7 +219,7 @@ func TestInboxTakeEnds(t *testing.T) {
 			t.Errorf("Take of a closed inbox returned %v", err)
 		}
 		q.Close()
-		q.Put(1, 1)
+		q.Put(1)
 		if c := q.Counts(); c.Left != 1 || !balanced(c) {
 			t.Errorf("the counts are %+v", c)
 		}
@@ -218,10 +227,10 @@ func TestInboxTakeEnds(t *testing.T) {
 }
 
 func TestInboxReady(t *testing.T) {
-	q := NewInbox[int](10, 10)
+	q := NewInbox(10, 10, oneByte[int])
 	for round := range 3 {
-		q.Put(1, 1)
-		q.Put(2, 1)
+		q.Put(1)
+		q.Put(2)
 		select {
 		case <-q.Ready():
 		default:
@@ -239,13 +248,13 @@ func TestInboxReady(t *testing.T) {
 // ones, and forgives one that reads now and then.
 func TestInboxUnread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := NewInbox[int](3, 100)
+		q := NewInbox(3, 100, oneByte[int])
 		time.Sleep(time.Hour)
 		if u := q.Counts().Unread; u != 0 {
 			t.Errorf("an empty inbox is unread for %v", u)
 		}
 		for range 60 {
-			q.Put(0, 1)
+			q.Put(0)
 			time.Sleep(time.Second)
 		}
 		if u := q.Counts().Unread; u != time.Minute {
@@ -258,7 +267,7 @@ func TestInboxUnread(t *testing.T) {
 		q.TryTake()
 		q.TryTake()
 		time.Sleep(time.Second)
-		q.Put(0, 1)
+		q.Put(0)
 		time.Sleep(time.Second)
 		if u := q.Counts().Unread; u != time.Second {
 			t.Errorf("unread for %v, should be 1s", u)
@@ -267,9 +276,9 @@ func TestInboxUnread(t *testing.T) {
 }
 
 func TestInboxMemory(t *testing.T) {
-	q := NewInbox[*int](100000, 1<<30)
+	q := NewInbox(100000, 1<<30, oneByte[*int])
 	for range 10000 {
-		q.Put(new(int), 1)
+		q.Put(new(int))
 	}
 	for {
 		if _, ok := q.TryTake(); !ok {
@@ -279,21 +288,21 @@ func TestInboxMemory(t *testing.T) {
 	if len(q.ring) > keepCount {
 		t.Errorf("%d entries stay allocated in an empty inbox", len(q.ring))
 	}
-	q.Put(new(int), 1)
+	q.Put(new(int))
 	q.TryTake()
-	for _, e := range q.ring {
-		if e.v != nil {
+	for _, values := range q.ring {
+		if values != nil {
 			t.Error("a value that was taken is still held")
 		}
 	}
 }
 
 func BenchmarkInbox(b *testing.B) {
-	q := NewInbox[[128]byte](1000, 1<<20)
+	q := NewInbox(1000, 1<<20, func(v *[128]byte) int { return len(v) })
 	var v [128]byte
 	b.ReportAllocs()
 	for b.Loop() {
-		q.Put(v, 128)
+		q.Put(v)
 		q.TryTake()
 	}
 }

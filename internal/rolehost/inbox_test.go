@@ -49,12 +49,12 @@ func TestInboxSurvivesRestart(t *testing.T) {
 					}
 				})
 				h := build(t, config(r.make))
-				h.Put(event(1), 10)
-				h.Put(event(2), 10)
+				h.Put(sized(1, 10))
+				h.Put(sized(2, 10))
 				account(t, h, status.Inbox{Offered: 2, Queued: 2, Bytes: 20})
 				stop := start(t, h)
 				synctest.Wait()
-				h.Put(event(3), 10)
+				h.Put(sized(3, 10))
 				account(t, h, status.Inbox{Offered: 3, Taken: 1, Queued: 2, Bytes: 20})
 				time.Sleep(2 * firstRestart)
 				synctest.Wait()
@@ -62,7 +62,7 @@ func TestInboxSurvivesRestart(t *testing.T) {
 					t.Errorf("got %v", got)
 				}
 				_ = stop()
-				h.Put(event(4), 10)
+				h.Put(sized(4, 10))
 				account(t, h, status.Inbox{Offered: 4, Taken: 3, Dropped: map[string]uint64{"cut": 1}})
 			})
 		})
@@ -86,7 +86,7 @@ func TestReadyAfterRestart(t *testing.T) {
 			return waits(ctx, env)
 		})
 		h := build(t, config(r.make))
-		h.Put(event(1), 1)
+		h.Put(sized(1, 1))
 		start(t, h)
 		time.Sleep(2 * firstRestart)
 		synctest.Wait()
@@ -139,20 +139,20 @@ func TestInboxLimits(t *testing.T) {
 		h := build(t, cfg)
 		const offered = 300
 		for n := range uint64(offered) {
-			h.Put(event(n), 0)
+			h.Put(sized(n, 0))
 		}
 		account(t, h, status.Inbox{
 			Offered: offered, Queued: test.length, Dropped: map[string]uint64{"inbox full": offered - test.length},
 		})
 		if test.size == math.MaxInt64 {
-			h.Put(event(0), math.MaxInt32)
+			h.Put(sized(0, math.MaxInt32))
 			if s := h.Status().Inbox; s.Dropped["oversize"] > 0 {
 				t.Errorf("%s: %+v", name, s)
 			}
 			continue
 		}
-		h.Put(event(0), int(test.size)+1)
-		h.Put(event(0), int(test.size))
+		h.Put(sized(0, int(test.size)+1))
+		h.Put(sized(0, int(test.size)))
 		if s := h.Status().Inbox; s.Dropped["oversize"] != 1 || s.Bytes != test.size || !s.Balanced() {
 			t.Errorf("%s: %+v", name, s)
 		}
@@ -183,7 +183,7 @@ func TestAccountAddsUp(t *testing.T) {
 	for p := range putters {
 		puts.Go(func() {
 			for n := range each {
-				h.Put(event(uint64(p*each+n)), n%60)
+				h.Put(sized(uint64(p*each+n), n%60))
 			}
 		})
 	}
@@ -245,8 +245,8 @@ func TestNoteOfSilentReader(t *testing.T) {
 			}
 		}
 		note(time.Hour, "")
-		h.Put(event(1), 1)
-		h.Put(event(2), 1)
+		h.Put(sized(1, 1))
+		h.Put(sized(2, 1))
 		note(patience, "")
 		note(2*time.Second, "has not read its inbox for 12s")
 		read <- struct{}{}

@@ -26,6 +26,7 @@ type Config struct {
 	New         func() (kozo.Role, error) // makes a fresh instance
 	Configured  kozo.Limits               // of the inbox; zero where the file does not say
 	Default     kozo.Limits
+	Size        func(*kozo.Message) int // bytes for which a message counts in the inbox
 	Storage     kozo.Storage
 	Out         io.Writer
 	Log         *slog.Logger        // already names the role
@@ -72,7 +73,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	return &Host{
 		cfg:    cfg,
-		inbox:  queue.NewInbox[kozo.Message](limits.Length, int(min(limits.Size, math.MaxInt))),
+		inbox:  queue.NewInbox(limits.Length, int(min(limits.Size, math.MaxInt)), cfg.Size),
 		sender: Sender{From: cfg.Ref, Out: cfg.Send},
 		reopen: make(chan struct{}, 1),
 		next:   role,
@@ -116,8 +117,9 @@ func (h *Host) changed(s supervise.State) {
 	h.state = s
 }
 
-// Put gives the role a message. It never blocks; size is in bytes.
-func (h *Host) Put(m kozo.Message, size int) { h.inbox.Put(m, size) }
+// Put gives the role messages. It never blocks. It keeps the slice, and does not
+// change it.
+func (h *Host) Put(messages ...kozo.Message) { h.inbox.Put(messages...) }
 
 // Reopen tells the role to open its files again.
 func (h *Host) Reopen() {

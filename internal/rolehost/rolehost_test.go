@@ -79,7 +79,7 @@ var ref = kozo.RoleRef{Node: "clock", Role: "timer1"}
 // config is enough to run a role that sends nothing.
 func config(newRole func() (kozo.Role, error)) Config {
 	return Config{
-		Ref: ref, Type: "timer", New: newRole, Default: kozo.Limits{Length: 100, Size: 1000},
+		Ref: ref, Type: "timer", New: newRole, Default: kozo.Limits{Length: 100, Size: 1000}, Size: sizeOf,
 		Out: io.Discard, Log: slog.New(slog.DiscardHandler),
 		Send: func(*kozo.Message) {}, SetInterest: func([]kozo.Filter) {},
 	}
@@ -119,6 +119,16 @@ func account(t *testing.T, h *Host, want status.Inbox) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
+
+// sized is an event that counts for so many bytes in the inbox of a test, which
+// takes them from its time.
+func sized(n uint64, size int) kozo.Message {
+	m := event(n)
+	m.Time = time.Unix(int64(size), 0)
+	return m
+}
+
+func sizeOf(m *kozo.Message) int { return int(m.Time.Unix()) }
 
 func event(n uint64) kozo.Message { return kozo.Message{Kind: kozo.Event, Type: "tick", Seq: n} }
 
@@ -228,12 +238,12 @@ func TestDoneForGood(t *testing.T) {
 		cfg.SetInterest = func(f []kozo.Filter) { interest = f }
 		h := build(t, cfg)
 		for n := range uint64(3) {
-			h.Put(event(n), 1)
+			h.Put(sized(n, 1))
 		}
 		if err := h.Run(t.Context()); err != nil {
 			t.Errorf("Run returns %v", err)
 		}
-		h.Put(event(4), 1)
+		h.Put(sized(4, 1))
 		account(t, h, status.Inbox{Offered: 4, Taken: 1, Dropped: map[string]uint64{"cut": 3}})
 		if len(interest) > 0 {
 			t.Errorf("it still wants %v", interest)
@@ -258,7 +268,7 @@ func TestStoppingKeepsInterest(t *testing.T) {
 			h := build(t, cfg)
 			stop := start(t, h)
 			synctest.Wait()
-			h.Put(event(1), 1)
+			h.Put(sized(1, 1))
 			if err := stop(); !errors.Is(err, context.Canceled) || len(calls) > 0 {
 				t.Errorf("%s: %v, interest set to %v", name, err, calls)
 			}

@@ -22,10 +22,10 @@ type Peer interface {
 	Offer(frame []byte, at time.Time)
 }
 
-// Local takes messages for a role of this node. Put must not block. size is the
-// number of bytes for which the message counts.
+// Local takes messages for a role of this node. Put must not block. It may keep
+// the slice, which others have too, and does not change it.
 type Local interface {
-	Put(m kozo.Message, size int)
+	Put(messages ...kozo.Message)
 }
 
 // Router knows the filters of the roles of this node and of its peers. It is
@@ -147,7 +147,19 @@ func (r *Router) present() *table {
 // most once.
 func (r *Router) Send(m *kozo.Message) {
 	t := r.present()
-	t.deliver(m, m.From.Role)
+	for _, tap := range t.taps {
+		tap.put(m)
+	}
+	var shared []kozo.Message // by the roles of this node
+	t.locals.match(m, func(l local) {
+		if l.name == m.From.Role {
+			return
+		}
+		if shared == nil {
+			shared = []kozo.Message{*m}
+		}
+		l.to.Put(shared...)
+	})
 	var frame *[]byte
 	t.peers.match(m, func(p Peer) {
 		if frame == nil {
@@ -164,23 +176,20 @@ func (r *Router) Send(m *kozo.Message) {
 // largestKept is the largest buffer that is kept for the next message.
 const largestKept = 64 << 10
 
-// Deliver gives a message of a peer to the roles of this node that want it. It
-// returns false if there is none.
-func (r *Router) Deliver(m *kozo.Message) bool {
-	return r.present().deliver(m, "")
-}
-
-// deliver gives a message to local roles, except the one that sent it.
-func (t *table) deliver(m *kozo.Message, sender kozo.RoleName) bool {
+// Deliver gives messages of a peer to the roles of this node that want them. All
+// have the same kind, type, channel and sender, so who wants one wants all. It
+// returns false if there is nobody. The slice must not be changed any more.
+func (r *Router) Deliver(messages ...kozo.Message) bool {
+	t := r.present()
 	for _, tap := range t.taps {
-		tap.put(m)
+		for i := range messages {
+			tap.put(&messages[i])
+		}
 	}
 	wanted := false
-	t.locals.match(m, func(l local) {
-		if sender == "" || l.name != sender {
-			wanted = true
-			l.to.Put(*m, Size(m))
-		}
+	t.locals.match(&messages[0], func(l local) {
+		wanted = true
+		l.to.Put(messages...)
 	})
 	return wanted
 }

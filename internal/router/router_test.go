@@ -13,7 +13,7 @@ import (
 
 type sink struct{ got []kozo.Message }
 
-func (s *sink) Put(m kozo.Message, _ int) { s.got = append(s.got, m) }
+func (s *sink) Put(messages ...kozo.Message) { s.got = append(s.got, messages...) }
 
 type link struct{ frames [][]byte }
 
@@ -66,7 +66,7 @@ func TestRolesOfANodeGetEachOthersMessagesButNotTheirOwn(t *testing.T) {
 		t.Fatalf("timer1 got %d, cuckoo got %d", len(timer.got), len(cuckoo.got))
 	}
 	// A role of the same name on another node is somebody else.
-	if !r.Deliver(message(kozo.Event, "tick", "", "timer1")) || len(timer.got) != 1 {
+	if !r.Deliver(*message(kozo.Event, "tick", "", "timer1")) || len(timer.got) != 1 {
 		t.Fatalf("timer1 did not get the message of its namesake")
 	}
 }
@@ -75,7 +75,7 @@ func TestMessagesOfPeersAreNotForwarded(t *testing.T) {
 	r, _ := newRouter()
 	var peer link
 	r.SetPeer("attic", &peer, []kozo.Filter{{}})
-	if r.Deliver(message(kozo.Event, "tick", "", "timer1")) {
+	if r.Deliver(*message(kozo.Event, "tick", "", "timer1")) {
 		t.Fatal("somebody wanted it")
 	}
 	if len(peer.frames) != 0 {
@@ -94,7 +94,7 @@ func TestInterestCanChange(t *testing.T) {
 	}
 	r.SetLocal("cuckoo", &s, nil)
 	r.SetLocal("logger", &s, nil)
-	if r.Deliver(message(kozo.Event, "tick", "", "timer1")) || len(s.got) != 0 {
+	if r.Deliver(*message(kozo.Event, "tick", "", "timer1")) || len(s.got) != 0 {
 		t.Fatal("delivered to a role that does not want it any more")
 	}
 }

@@ -42,6 +42,16 @@ func FuzzMessage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte) {
 		var names Names
 		m, err := ParseMessage(p, &names)
+		head, headErr := names.Head(p)
+		if err == nil && (headErr != nil || !bytes.HasPrefix(p, head)) {
+			t.Fatalf("the head is %x, %v", head, headErr)
+		}
+		// What is known from the message before changes nothing.
+		again, err2 := ParseMessage(p, &names)
+		alone, err3 := ParseMessage(p, nil)
+		if !sameMessage(&again, &alone) || (err2 == nil) != (err3 == nil) || (err == nil) != (err3 == nil) {
+			t.Fatalf("%+v, %v, %v; alone %+v, %v", again, err, err2, alone, err3)
+		}
 		if err != nil {
 			return
 		}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"math"
 	"time"
 	"unicode/utf8"
@@ -58,63 +59,115 @@ func unixNano(t time.Time) int64 {
 // Body aliases payload: it must be copied if payload will be used again. Strings
 // come from names, which may be nil.
 func ParseMessage(payload []byte, names *Names) (kozo.Message, error) {
-	const what = "message"
 	var m kozo.Message
+	err := names.Parse(&m, payload)
+	return m, err
+}
+
+// Parse is ParseMessage into a place that there is already.
+func (n *Names) Parse(m *kozo.Message, payload []byte) error {
+	const what = "message"
 	d := decoder{b: payload}
-	n := d.fields(messageFields)
-	kind := d.uint()
-	if m.Kind = kozo.Kind(min(kind, math.MaxUint8)); d.err == nil && !m.Kind.Valid() {
-		d.fail(ErrRange)
+	fields, err := n.head(m, &d)
+	if err != nil {
+		*m = kozo.Message{}
+		return err
 	}
-	if d.err != nil {
-		return kozo.Message{}, d.wrap(what, "kind")
-	}
-	m.From.Role = kozo.RoleName(names.read(&d, kozo.MaxName))
-	if d.err == nil && m.From.Role == "" {
-		d.fail(ErrRange)
-	}
-	if d.err != nil {
-		return kozo.Message{}, d.wrap(what, "role")
-	}
-	m.Type = names.read(&d, kozo.MaxField)
-	if d.err == nil && m.Type == "" && m.Kind != kozo.Log {
-		d.fail(ErrRange)
-	}
-	if d.err != nil {
-		return kozo.Message{}, d.wrap(what, "type")
-	}
-	if m.Channel = names.read(&d, kozo.MaxField); d.err != nil {
-		return kozo.Message{}, d.wrap(what, "channel")
-	}
+	part := "time"
 	if len(d.b) > 0 && d.b[0] == packedNil {
 		d.b = d.b[1:]
 	} else {
 		m.Time = time.Unix(0, d.int())
 	}
+	if d.err == nil {
+		part = "sequence number"
+		m.Seq = d.uint()
+	}
+	if d.err == nil {
+		part = "body"
+		m.Body = d.body()
+	}
+	if d.err == nil {
+		part = "end"
+		d.finish(fields - messageFields)
+	}
 	if d.err != nil {
-		return kozo.Message{}, d.wrap(what, "time")
+		*m = kozo.Message{}
+		return d.wrap(what, part)
 	}
-	if m.Seq = d.uint(); d.err != nil {
-		return kozo.Message{}, d.wrap(what, "sequence number")
-	}
-	body := d.b
+	return nil
+}
+
+// body reads a body, which is empty if it is nil.
+func (d *decoder) body() kozo.Body {
+	b := d.b
 	d.skip(1)
+	b = b[: len(b)-len(d.b) : len(b)-len(d.b)]
+	if len(b) == 1 && b[0] == packedNil {
+		return nil
+	}
+	if d.err == nil {
+		if err := kozo.Body(b).Check(); err != nil {
+			d.fail(err)
+		}
+	}
+	return b
+}
+
+// Head returns the part of the payload of a message frame that says of what sort
+// the message is, which is everything before its time. Messages whose payloads
+// begin with the same head have the same kind, role, type and channel. It is an
+// error if there is no such part.
+func (n *Names) Head(payload []byte) ([]byte, error) {
+	var m kozo.Message
+	d := decoder{b: payload}
+	if _, err := n.head(&m, &d); err != nil {
+		return nil, err
+	}
+	return payload[:len(payload)-len(d.b)], nil
+}
+
+// head reads all before the time, and returns the number of fields. What comes
+// again and again is not parsed again.
+func (n *Names) head(m *kozo.Message, d *decoder) (fields int, err error) {
+	const what = "message"
+	if n != nil && len(n.last) > 0 && bytes.HasPrefix(d.b, n.last) {
+		*m = n.sort
+		d.b = d.b[len(n.last):]
+		return n.fields, nil
+	}
+	payload := d.b
+	*m = kozo.Message{}
+	fields = d.fields(messageFields)
+	kind := d.uint()
+	if m.Kind = kozo.Kind(min(kind, math.MaxUint8)); d.err == nil && !m.Kind.Valid() {
+		d.fail(ErrRange)
+	}
 	if d.err != nil {
-		return kozo.Message{}, d.wrap(what, "body")
+		return 0, d.wrap(what, "kind")
 	}
-	body = body[: len(body)-len(d.b) : len(body)-len(d.b)]
-	if d.finish(n - messageFields); d.err != nil {
-		return kozo.Message{}, d.wrap(what, "end")
+	m.From.Role = kozo.RoleName(n.read(d, kozo.MaxName))
+	if d.err == nil && m.From.Role == "" {
+		d.fail(ErrRange)
 	}
-	if len(body) == 1 && body[0] == packedNil {
-		return m, nil
+	if d.err != nil {
+		return 0, d.wrap(what, "role")
 	}
-	m.Body = body
-	if err := m.Body.Check(); err != nil {
-		d.fail(err)
-		return kozo.Message{}, d.wrap(what, "body")
+	m.Type = n.read(d, kozo.MaxField)
+	if d.err == nil && m.Type == "" && m.Kind != kozo.Log {
+		d.fail(ErrRange)
 	}
-	return m, nil
+	if d.err != nil {
+		return 0, d.wrap(what, "type")
+	}
+	if m.Channel = n.read(d, kozo.MaxField); d.err != nil {
+		return 0, d.wrap(what, "channel")
+	}
+	if n != nil {
+		n.last = append(n.last[:0], payload[:len(payload)-len(d.b)]...)
+		n.sort, n.fields = *m, fields
+	}
+	return fields, nil
 }
 
 // packedNil is nil in MessagePack.
@@ -132,6 +185,11 @@ const (
 type Names struct {
 	known map[string]string
 	bytes int
+
+	// What came last: a payload that begins like it is a message of that sort.
+	last   []byte
+	sort   kozo.Message
+	fields int
 }
 
 // read reads a string that people will see.

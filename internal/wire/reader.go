@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
@@ -12,6 +14,8 @@ const (
 	busyBuffer = 64 << 10 // while much comes
 	quietReads = 8        // this many small reads in a row make the buffer small again
 	maxEmpty   = 100      // this many reads of nothing in a row are an error
+
+	maxHead = 5 // bytes of a length: MaxLength needs no more
 
 	mostFrame = math.MaxInt32 - 64 // so that sizes fit into an int everywhere
 )
@@ -31,6 +35,7 @@ type Reader struct {
 	maxFrame uint64
 	buf      []byte // of which buf[r:w] is unread
 	r, w     int
+	last     int // how many bytes before r the frame has that Next returned
 	quiet    int
 	err      error // of src: returned once what is in buf cannot be a frame
 }
@@ -64,7 +69,32 @@ func (r *Reader) Next() (Type, []byte, error) {
 	}
 	frame := r.buf[r.r : r.r+int(total) : r.r+int(total)]
 	r.r += int(total)
+	r.last = int(total)
 	return Type(frame[head]), frame[head+1:], nil
+}
+
+// Run returns the whole frame that Next has just returned, and takes out those
+// after it that are in memory already and of the same type, with a payload that
+// begins with head: at most so many frames, and so many bytes if it is more than
+// one. n is their number. They are valid until the next call of a method, and
+// Run may be called once for each frame of Next.
+func (r *Reader) Run(head []byte, most, limit int) (frames []byte, n int) {
+	begin, end := r.r-r.last, r.r
+	_, size := binary.Uvarint(r.buf[begin:end])
+	typ := r.buf[begin+size]
+	for n = 1; n < most; n++ {
+		length, size := binary.Uvarint(r.buf[end:r.w])
+		if size <= 0 || size > maxHead || length == 0 || length > min(r.maxFrame, uint64(r.w-end-size)) {
+			break
+		}
+		next := end + size + int(length)
+		if next-begin > limit || r.buf[end+size] != typ || !bytes.HasPrefix(r.buf[end+size+1:next], head) {
+			break
+		}
+		end = next
+	}
+	r.r, r.last = end, end-begin
+	return r.buf[begin:end:end], n
 }
 
 // Buffered says whether more frames, or a part of one, are in memory already.
@@ -84,7 +114,7 @@ func (r *Reader) length() (head int, size uint64, err error) {
 				}
 				return head, size, nil
 			}
-			if head == 5 { // MaxLength needs no more
+			if head == maxHead {
 				r.err, r.r, r.w = ErrFrame, 0, 0
 				return 0, 0, ErrFrame
 			}

@@ -126,6 +126,57 @@ func TestReaderPieces(t *testing.T) {
 	}
 }
 
+// Runs hold what Next would have returned, in order, and keep to their bounds.
+func TestReaderRuns(t *testing.T) {
+	const most, limit = 5, 600
+	heads := [...]string{"", "tick", "tock"}
+	together := 0
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		var b []byte
+		for range 200 {
+			payload := heads[rng.IntN(3)] + string(bytes.Repeat([]byte{'x'}, rng.IntN(1+rng.IntN(400))))
+			b = AppendFrame(b, TypeMessage+Type(rng.IntN(20)/19), []byte(payload))
+		}
+		maxFrame := 200 + rng.IntN(300)
+		want, wantErr := parseAll(b, uint64(maxFrame))
+		r := NewReader(&pieces{b, rng}, maxFrame)
+		var got []frame
+		for {
+			typ, payload, err := r.Next()
+			if big, ok := errors.AsType[*TooLarge](err); ok {
+				got = append(got, frame{typ: typ, size: big.Size})
+				continue
+			}
+			if err != nil {
+				if err != wantErr || !equalFrames(got, want) {
+					t.Fatalf("seed %d: %d frames, %v; want %d, %v", seed, len(got), err, len(want), wantErr)
+				}
+				break
+			}
+			head := payload[:min(4, len(payload))]
+			frames, n := r.Run(head, most, limit)
+			if n < 1 || n > most || n > 1 && len(frames) > limit {
+				t.Fatalf("seed %d: a run of %d frames, %d bytes", seed, n, len(frames))
+			}
+			together = max(together, n)
+			for range n {
+				payload, frames = Cut(frames)
+				if !bytes.HasPrefix(payload, head) {
+					t.Fatalf("seed %d: %q in a run of %q", seed, payload, head)
+				}
+				got = append(got, frame{typ: typ, payload: string(payload)})
+			}
+			if len(frames) > 0 {
+				t.Fatalf("seed %d: %d bytes after the last frame of a run", seed, len(frames))
+			}
+		}
+	}
+	if together != most {
+		t.Errorf("at most %d frames were in a run", together)
+	}
+}
+
 func TestReaderErrors(t *testing.T) {
 	for _, test := range []struct {
 		in   string

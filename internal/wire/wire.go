@@ -82,6 +82,13 @@ func AppendFrame(b []byte, t Type, payload []byte) []byte {
 	return append(b, payload...)
 }
 
+// Cut takes the first of several whole frames apart.
+func Cut(frames []byte) (payload, rest []byte) {
+	length, size := binary.Uvarint(frames)
+	end := size + int(length)
+	return frames[size+1 : end : end], frames[end:]
+}
+
 // begin starts a frame whose payload will have about the given number of bytes
 // at most. It leaves room for the length.
 func begin(b []byte, t Type, estimate int) (out []byte, start, room int) {
