@@ -58,6 +58,10 @@ var rooms = map[string][]string{
 	"internal/supervise": {},
 	"internal/wire":      {"."},
 
+	// For tests: a virtual machine with Bluetooth and GPIO.
+	"internal/vmlab":        {},
+	"internal/vmlab/cp2112": {},
+
 	// For authors of roles and transports, and what ships.
 	"kozotest":       {".", "internal/hostnet", "internal/memnet", "internal/resolve"},
 	"roles/cuckoo":   {"."},
