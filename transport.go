@@ -41,6 +41,51 @@ type Connector interface {
 	CanConnect(remote Transport) bool
 }
 
+// Remote is a transport of another node, as the configuration describes it.
+type Remote struct {
+	Node      NodeName
+	Name      string // of the block
+	Type      string
+	Values    Values // of its options
+	Transport Transport
+}
+
+// Seeker is implemented by transports that need to know whom they dial, and not
+// only where. It takes the place of Connector and of Dial.
+type Seeker interface {
+	// CanSeek says whether this transport can dial the remote one. It depends on
+	// the options alone.
+	CanSeek(remote Remote) bool
+
+	// Seek is Dial; endpoint is one of the remote transport.
+	Seek(ctx context.Context, env *TransportEnv, remote Remote, endpoint string) (net.Conn, error)
+}
+
+// Secured is implemented by transports that bring their own encryption and
+// authentication. Kōzō does not put SSH on top of their connections, and relies
+// on what they say. Both sides must be of a type that is Secured.
+//
+// Such a connection carries what one node sends, and not what it gets, as one of
+// Kōzō's own can: a node that cannot be dialled hears from nobody over it.
+type Secured interface {
+	// Secure does the handshake on a connection that this transport has dialled
+	// (remote is whom) or accepted (remote is nil), and proves which node is at
+	// the other end, which is one of those in env.Peers. What is sent on the
+	// connection that it returns must be encrypted, and nobody may be able to
+	// change it. The connection passed is closed if it fails, or if ctx, which
+	// has a deadline, is done before it returns.
+	Secure(ctx context.Context, env *TransportEnv, conn net.Conn, remote *Remote) (net.Conn, NodeName, error)
+}
+
+// Runner is implemented by transports that need something to run on their node
+// all the time: another program, or a connection to one.
+type Runner interface {
+	// Run works until ctx is done. What it returns before that is shown to
+	// people, and it is run again after a pause. Dial and Listen may be called
+	// at any time; those for which it is too early wait, or fail.
+	Run(ctx context.Context, env *TransportEnv) error
+}
+
 // Prioritized is implemented by transports whose priority is not [Fair].
 type Prioritized interface {
 	Priority() Priority
@@ -107,6 +152,10 @@ const (
 // several goroutines at once.
 type TransportEnv struct {
 	Node NodeName // the own node
+
+	// Peers are the transports of all other nodes whose types this program has,
+	// in the order of the configuration. They must not be changed.
+	Peers []Remote
 
 	// Resolve looks up the addresses of a host name, again at each call, names
 	// ending in .local included.

@@ -1,6 +1,7 @@
 package kozotest
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"maps"
@@ -135,8 +136,8 @@ func (o *TransportTest) try(t testing.TB, c check) {
 	hunt := newHunt(t)
 	hunt.watch(func() {
 		tr := &trial{TB: t, o: *o}
-		defer tr.close()
 		tr.open()
+		defer tr.close()
 		c.run(tr)
 	})
 	hunt.end(o.Patience)
@@ -151,6 +152,9 @@ type trial struct {
 	farEnv    *kozo.TransportEnv
 	silent    func() string // nil: there is no endpoint that is silent
 	distant   func()        // makes the way between the two take its time, if it does not
+
+	stop    context.CancelFunc // of what runs for the transports
+	running sync.WaitGroup
 
 	mu      sync.Mutex
 	closers []io.Closer // everything that the check has opened
@@ -175,19 +179,34 @@ func (t *trial) open() {
 			n.Partition(near, far)
 			return t.far.Endpoints()[0]
 		}
-		return
+	} else {
+		t.distant = func() {}
+		t.nearEnv, t.farEnv = t.o.DialEnv, t.o.ListenEnv
+		if t.o.Silent != nil {
+			t.silent = func() string { return t.o.Silent(t) }
+		}
 	}
-	t.distant = func() {}
-	t.nearEnv, t.farEnv = t.o.DialEnv, t.o.ListenEnv
-	if t.nearEnv == nil {
-		t.nearEnv = hostnet.Env("dialler", resolve.New(), slog.New(slog.DiscardHandler))
+	t.nearEnv = t.env("dialler", t.nearEnv, t.remote("listener", t.o.Options))
+	t.farEnv = t.env("listener", t.farEnv, t.remote("dialler", t.o.Dialer))
+	ctx, cancel := context.WithCancel(context.Background())
+	t.stop = cancel
+	t.run(ctx, t.near, t.nearEnv)
+	t.run(ctx, t.far, t.farEnv)
+}
+
+// remote is how one side sees the other one.
+func (t *trial) remote(node kozo.NodeName, values kozo.Values) kozo.Remote {
+	return kozo.Remote{Node: node, Name: t.o.Type.Name, Type: t.o.Type.Name, Values: values, Transport: t.make(values)}
+}
+
+// env completes what one side is given.
+func (t *trial) env(self kozo.NodeName, env *kozo.TransportEnv, peer kozo.Remote) *kozo.TransportEnv {
+	if env == nil {
+		env = hostnet.Env(self, resolve.New(), slog.New(slog.DiscardHandler))
 	}
-	if t.farEnv == nil {
-		t.farEnv = hostnet.Env("listener", resolve.New(), slog.New(slog.DiscardHandler))
-	}
-	if t.o.Silent != nil {
-		t.silent = func() string { return t.o.Silent(t) }
-	}
+	own := *env
+	own.Node, own.Peers = self, []kozo.Remote{peer}
+	return &own
 }
 
 func (t *trial) make(values kozo.Values) kozo.Transport {

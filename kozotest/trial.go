@@ -34,7 +34,20 @@ func (t *trial) close() {
 		for _, c := range slices.Backward(all) {
 			_ = c.Close()
 		}
+		t.stop()
+		t.running.Wait()
 	})
+}
+
+// run runs what a transport needs to run, as a node does.
+func (t *trial) run(ctx context.Context, tr kozo.Transport, env *kozo.TransportEnv) {
+	if r, ok := tr.(kozo.Runner); ok {
+		t.running.Go(func() {
+			if err := r.Run(ctx, env); ctx.Err() == nil {
+				t.Errorf("Run of %s has returned before its context was done: %v", env.Node, err)
+			}
+		})
+	}
 }
 
 // within runs a step, and ends the check if it takes too long. The step must not
@@ -84,7 +97,14 @@ func (t *trial) dial(endpoint string) (net.Conn, error) {
 }
 
 func (t *trial) dialWith(ctx context.Context, endpoint string) (net.Conn, error) {
-	c, err := t.near.Dial(ctx, t.nearEnv, endpoint)
+	remote := t.nearEnv.Peers[0]
+	var c net.Conn
+	var err error
+	if s, ok := t.near.(kozo.Seeker); ok {
+		c, err = s.Seek(ctx, t.nearEnv, remote, endpoint)
+	} else {
+		c, err = t.near.Dial(ctx, t.nearEnv, endpoint)
+	}
 	switch {
 	case err != nil && c != nil:
 		t.Errorf("Dial returned a connection and an error, %v", err)
@@ -92,17 +112,42 @@ func (t *trial) dialWith(ctx context.Context, endpoint string) (net.Conn, error)
 		return nil, errors.New("there is neither a connection nor an error")
 	case err == nil:
 		t.keep(c)
+		return t.prove(ctx, t.near, t.nearEnv, c, &remote)
 	}
 	return c, err
 }
 
 // accept accepts a connection.
 func (t *trial) accept(l net.Listener) (net.Conn, error) {
-	c, err := l.Accept()
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return nil, err
+		}
+		t.keep(c)
+		ctx, cancel := context.WithTimeout(context.Background(), t.o.Patience)
+		c, err = t.prove(ctx, t.far, t.farEnv, c, nil)
+		cancel()
+		if err == nil {
+			return c, nil
+		}
+	}
+}
+
+// prove lets a transport that is Secured do its handshake.
+func (t *trial) prove(ctx context.Context, tr kozo.Transport, env *kozo.TransportEnv, raw net.Conn, remote *kozo.Remote) (net.Conn, error) {
+	s, ok := tr.(kozo.Secured)
+	if !ok {
+		return raw, nil
+	}
+	c, name, err := s.Secure(ctx, env, raw, remote)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("Secure: %w", err)
 	}
 	t.keep(c)
+	if want := env.Peers[0].Node; name != want {
+		t.Errorf("Secure says that %q is at the other end, which is %q", name, want)
+	}
 	return c, nil
 }
 
@@ -221,9 +266,12 @@ func isTimeout(err error) bool {
 }
 
 // canConnect says whether one transport can dial the other.
-func canConnect(near, far kozo.Transport) bool {
-	if c, ok := near.(kozo.Connector); ok {
-		return c.CanConnect(far)
+func canConnect(near kozo.Transport, far kozo.Remote) bool {
+	switch t := near.(type) {
+	case kozo.Seeker:
+		return t.CanSeek(far)
+	case kozo.Connector:
+		return t.CanConnect(far.Transport)
 	}
 	return true
 }

@@ -101,7 +101,9 @@ func New(cfg Config) (*Node, error) {
 	}
 	for _, t := range self.Transports {
 		log := cfg.Log.With("transport", t.Name)
-		n.ports = append(n.ports, &port{node: n, transport: t, env: cfg.Net(log), log: log})
+		env := cfg.Net(log)
+		env.Node, env.Peers = cfg.Self, remotes(cfg.System, self)
+		n.ports = append(n.ports, &port{node: n, transport: t, env: env, log: log})
 	}
 	for _, other := range cfg.System.Nodes {
 		if other != self {

@@ -101,11 +101,7 @@ func (p *peer) targets(edge system.Edge) []link.Target {
 			Transport: t.Local.Name, Endpoint: t.Endpoint,
 			Rank: int(kozo.Best - t.Priority), Timeout: cmp.Or(times.Dial, dialTimeout), Hello: times.Handshake,
 			Dial: func(ctx context.Context) (link.Conn, error) {
-				raw, err := port.transport.Transport.Dial(ctx, port.env, t.Endpoint)
-				if err != nil {
-					return nil, err
-				}
-				conn, err := secure.Client(ctx, raw, p.config.Name, cfg)
+				conn, err := port.dial(ctx, t.Remote.Remote(p.config.Name), t.Endpoint, cfg)
 				if err != nil {
 					return nil, err
 				}
@@ -129,14 +125,17 @@ type conn struct{ *secure.Conn }
 
 func (c conn) Open(ctx context.Context) (io.ReadWriteCloser, error) { return c.Conn.Open(ctx) }
 
-// ride returns the newest connection that the peer has dialled.
+// ride returns the newest connection that the peer has dialled and that can
+// carry what this node sends.
 func (p *peer) ride() link.Conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.dialed) == 0 {
-		return nil
+	for _, c := range slices.Backward(p.dialed) {
+		if c.Carries() {
+			return connOf(c)
+		}
 	}
-	return connOf(p.dialed[len(p.dialed)-1])
+	return nil
 }
 
 // welcome takes a connection that the peer has dialled, and serves it until it

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -26,7 +27,8 @@ type port struct {
 
 	mu      sync.Mutex
 	listens string
-	err     error
+	err     error // of listening
+	broken  error // of what runs for the transport, while it does not
 }
 
 // A transport that cannot listen tries again: first after a moment, then more
@@ -36,8 +38,14 @@ const (
 	slowestListen = 30 * time.Second
 )
 
-// run listens until ctx is done, whatever happens to the listener.
+// run listens until ctx is done, whatever happens to the listener and to what
+// runs for the transport.
 func (p *port) run(ctx context.Context) {
+	var runner sync.WaitGroup
+	defer runner.Wait()
+	if r, ok := p.transport.Transport.(kozo.Runner); ok {
+		runner.Go(func() { p.keep(ctx, r) })
+	}
 	defer p.ready()
 	if len(p.transport.Transport.Endpoints()) == 0 {
 		return
@@ -46,6 +54,28 @@ func (p *port) run(ctx context.Context) {
 		Min: firstListen, Max: slowestListen,
 		Healthy: time.Minute, Log: p.log,
 	}, p.listen)
+}
+
+// keep runs what the transport needs, over and over.
+func (p *port) keep(ctx context.Context, r kozo.Runner) {
+	_ = supervise.Run(ctx, supervise.Options{
+		Min: firstListen, Max: slowestListen,
+		Healthy: time.Minute, Log: p.log,
+		OnChange: func(s supervise.State) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.broken = nil
+			if s.State == supervise.Waiting {
+				p.broken = s.Err
+			}
+		},
+	}, func(ctx context.Context) error {
+		err := r.Run(ctx, p.env)
+		if err == nil {
+			err = errors.New("it has ended")
+		}
+		return err
+	})
 }
 
 func (p *port) ready() { p.tried.Do(p.node.pending.Done) }
@@ -111,22 +141,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// admit finds out who has connected, and serves it if it is a peer.
-func (p *port) admit(ctx context.Context, raw net.Conn) {
-	leave := p.node.gate.Enter(raw)
-	times := kozo.TimesOf(p.transport.Transport, "")
-	cfg := p.node.secureWith(times)
-	ctx, cancel := context.WithTimeout(ctx, cfg.HandshakeTimeout)
-	c, err := secure.Server(ctx, raw, cfg)
-	cancel()
-	leave()
-	if err != nil {
-		p.refuse(err)
-		return
-	}
-	p.node.peers[c.Peer()].welcome(c, times)
-}
-
 // refuse notes who was not let in. Only those who spoke the protocol are worth
 // a word: scanners knock at every open port.
 func (p *port) refuse(err error) {
@@ -151,8 +165,8 @@ func (p *port) status() status.Transport {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := status.Transport{Name: p.transport.Name, Type: p.transport.Type, Listens: p.listens}
-	if p.err != nil {
-		s.Error = p.err.Error()
+	if err := cmp.Or(p.broken, p.err); err != nil {
+		s.Error = err.Error()
 	}
 	return s
 }

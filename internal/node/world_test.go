@@ -36,6 +36,8 @@ func TestMain(m *testing.M) {
 type spec struct {
 	name    string
 	slow    bool              // its transport says that it needs more time
+	typ     string            // of its transport, if it is not tcp
+	more    string            // lines of its transport block, beside those of the place
 	mute    bool              // has no address that others can dial
 	options map[string]string // of the node block
 	roles   map[string]string // name -> the lines of the block, as "type: sink"
@@ -54,6 +56,8 @@ type world struct {
 	envs    map[kozo.RoleRef]*kozo.Env
 	got     map[kozo.RoleRef][]kozo.Message
 	counted atomic.Int64
+
+	helperIsIll atomic.Bool // what runs for transports of the type helped fails
 }
 
 type running struct {
@@ -131,7 +135,10 @@ func (w *world) parse(settings string, specs []spec) *system.System {
 		if s.slow {
 			typ = "slow"
 		}
-		fmt.Fprintf(&b, "    transports:\n      %s: {%s}\n", typ, w.place.transport(s))
+		if s.typ != "" {
+			typ = s.typ
+		}
+		fmt.Fprintf(&b, "    transports:\n      %s: {%s}\n", typ, w.place.transport(s)+s.more)
 		roles := s.roles
 		if roles == nil {
 			roles = map[string]string{"source": "", "sink": ""}
@@ -155,6 +162,9 @@ func (w *world) types() *kozo.Registry {
 	for _, err := range []error{
 		r.AddTransport(tcp.Type()),
 		r.AddTransport(slowType()),
+		r.AddTransport(pinnedType()),
+		r.AddTransport(claimingType()),
+		r.AddTransport(helpedType(&w.helperIsIll)),
 		r.AddRole(kozo.DefineRole("source", "sends for a test", func(struct{}) (kozo.Role, error) {
 			return source{w}, nil
 		})),

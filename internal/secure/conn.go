@@ -22,10 +22,11 @@ const maxStreams = 4
 type Conn struct {
 	peer     kozo.NodeName
 	raw      *raw
-	ssh      ssh.Conn
-	incoming chan *Stream   // opened by the peer, not accepted yet
-	inbound  atomic.Int32   // streams that the peer opened and that are not over
-	tasks    sync.WaitGroup // everything that runs for the connection; serve until the end
+	ssh      ssh.Conn               // nil if the transport encrypts by itself
+	only     atomic.Pointer[Stream] // the one that can be opened then
+	incoming chan *Stream           // opened by the peer, not accepted yet
+	inbound  atomic.Int32           // streams that the peer opened and that are not over
+	tasks    sync.WaitGroup         // everything that runs for the connection; serve until the end
 }
 
 func newConn(r *raw, peer kozo.NodeName, c ssh.Conn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) *Conn {
@@ -83,6 +84,9 @@ func (c *Conn) Peer() kozo.NodeName { return c.peer }
 
 // Open opens a stream to the peer.
 func (c *Conn) Open(ctx context.Context) (*Stream, error) {
+	if c.ssh == nil {
+		return c.openOnly()
+	}
 	if err := c.raw.opens.begin(&c.tasks); err != nil {
 		if c.Err() != nil {
 			err = c.Err()
@@ -188,7 +192,7 @@ func (r *raw) address() string {
 // while others write.
 type Stream struct {
 	conn    *Conn
-	channel ssh.Channel
+	channel io.ReadWriteCloser
 	writing sync.Mutex
 }
 

@@ -300,8 +300,12 @@ func checkKeyType(typ string) error {
 	return fmt.Errorf("%q is not a type of key that can be used%s", printable(typ, 64), use)
 }
 
-// Line returns the key as one line without comment, as in a .pub file.
+// Line returns the key as one line without comment, as in a .pub file. It is
+// empty if there is no key.
 func (k PublicKey) Line() string {
+	if k == "" {
+		return ""
+	}
 	return k.Type() + " " + base64.StdEncoding.EncodeToString([]byte(k))
 }
 

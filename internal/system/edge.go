@@ -42,8 +42,11 @@ func (s *System) Edge(from, to *Node) Edge {
 	case e.Policy == kozo.Never:
 		e.Never = fmt.Sprintf("othersToSelfConnectPolicy of %s is never", to.Name)
 	case len(e.Targets) > 0:
-	case s.dials(to, from):
+	case s.carries(to, from):
 		e.Rides = true
+	case len(targets(to, from)) > 0:
+		e.Never = fmt.Sprintf("%s cannot be dialled, and a connection that it makes carries only what it sends itself, since %s brings its own encryption",
+			to.Name, types(to))
 	default:
 		e.Never = whyNoTarget(from, to)
 	}
@@ -63,9 +66,11 @@ func (s *System) Edges() []Edge {
 	return edges
 }
 
-// dials says whether from can have a connection to to that it dialled itself.
-func (s *System) dials(from, to *Node) bool {
-	return from.SelfToOthers.Combine(to.OthersToSelf) != kozo.Never && len(targets(from, to)) > 0
+// carries says whether from can have a connection to to that it dialled itself,
+// and on which to can send as well.
+func (s *System) carries(from, to *Node) bool {
+	return from.SelfToOthers.Combine(to.OthersToSelf) != kozo.Never &&
+		slices.ContainsFunc(targets(from, to), func(t Target) bool { return !t.Local.Secured() })
 }
 
 // targets pairs the transports of two nodes: best priority first, then in the
@@ -74,7 +79,7 @@ func targets(from, to *Node) []Target {
 	var found []Target
 	for _, remote := range to.Transports {
 		for _, local := range from.Transports {
-			if !canConnect(local, remote) {
+			if !canConnect(local, remote, to.Name) {
 				continue
 			}
 			for _, endpoint := range remote.Transport.Endpoints() {
@@ -89,12 +94,15 @@ func targets(from, to *Node) []Target {
 	return found
 }
 
-func canConnect(local, remote *Transport) bool {
-	if !local.Known || !remote.Known {
+func canConnect(local, remote *Transport, to kozo.NodeName) bool {
+	if !local.Known || !remote.Known || local.Secured() != remote.Secured() {
 		return false
 	}
-	if c, ok := local.Transport.(kozo.Connector); ok {
-		return c.CanConnect(remote.Transport)
+	switch t := local.Transport.(type) {
+	case kozo.Seeker:
+		return t.CanSeek(remote.Remote(to))
+	case kozo.Connector:
+		return t.CanConnect(remote.Transport)
 	}
 	return local.Type == remote.Type
 }
@@ -109,7 +117,7 @@ func whyNoTarget(from, to *Node) string {
 	common := false
 	for _, remote := range to.Transports {
 		for _, local := range from.Transports {
-			common = common || canConnect(local, remote) || local.Type == remote.Type
+			common = common || canConnect(local, remote, to.Name) || local.Type == remote.Type
 		}
 	}
 	if common {

@@ -144,3 +144,15 @@ type Transport struct {
 	Known     bool           // this program has the type; if not, Transport is nil
 	Transport kozo.Transport // describes how to reach the node; dials and listens on it
 }
+
+// Secured says whether the transport brings its own encryption.
+func (t *Transport) Secured() bool {
+	_, ok := t.Transport.(kozo.Secured)
+	return ok
+}
+
+// Remote describes the transport, which is one of a node, to the transports of
+// other nodes.
+func (t *Transport) Remote(of kozo.NodeName) kozo.Remote {
+	return kozo.Remote{Node: of, Name: t.Name, Type: t.Type, Values: t.Values, Transport: t.Transport}
+}
