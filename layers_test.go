@@ -63,16 +63,19 @@ var rooms = map[string][]string{
 	"internal/vmlab/cp2112": {},
 
 	// For authors of roles and transports, and what ships.
-	"kozotest":       {".", "internal/hostnet", "internal/memnet", "internal/resolve"},
-	"roles/cuckoo":   {"."},
-	"roles/injector": {"."},
-	"roles/logger":   {"."},
-	"roles/timer":    {"."},
-	"transports/tcp": {".", "transports/internal/onionname", "transports/internal/socks"},
+	"kozotest":                        {".", "internal/hostnet", "internal/memnet", "internal/resolve"},
+	"roles/cuckoo":                    {"."},
+	"roles/debugger":                  {".", "roles/debugger/internal/console", "roles/debugger/internal/door"},
+	"roles/debugger/internal/console": {"."},
+	"roles/debugger/internal/door":    {"roles/debugger/internal/console"},
+	"roles/injector":                  {"."},
+	"roles/logger":                    {"."},
+	"roles/timer":                     {"."},
+	"transports/tcp":                  {".", "transports/internal/onionname", "transports/internal/socks"},
 	// What transports share.
 	"transports/internal/onionname": {},
 	"transports/internal/socks":     {"."},
-	"standard":                      {".", "roles/cuckoo", "roles/injector", "roles/logger", "roles/timer", "transports/tcp"},
+	"standard":                      {".", "roles/cuckoo", "roles/debugger", "roles/injector", "roles/logger", "roles/timer", "transports/tcp"},
 
 	// Beside the house: a program of its own that measures.
 	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/secure", "internal/wire"},
@@ -87,8 +90,9 @@ var guests = map[string][]string{
 	"github.com/tinylib/msgp":    {".", "internal/wire"},
 	"go.starlark.net":            {"roles/injector"},
 	"go.yaml.in/yaml":            {"internal/config/tree"},
-	"golang.org/x/crypto":        {"internal/secure", "bench"},
+	"golang.org/x/crypto":        {"internal/secure", "roles/debugger/internal/door", "bench"},
 	"golang.org/x/net":           {"internal/resolve"},
+	"golang.org/x/term":          {"roles/debugger/internal/door"},
 }
 
 const (

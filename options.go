@@ -47,6 +47,7 @@ type (
 //		Name string        `option:"name" doc:"required, since it has no default"`
 //		Note string        `option:"note" default:"" doc:"optional, and empty if it is not given"`
 //		Mode string        `option:"mode" default:"fast" oneof:"fast,slow" doc:"one of two words"`
+//		Code string        `option:"code" default:"" secret:"true" doc:"what is never shown"`
 //	}
 type Option struct {
 	Name     string     `json:"name"`
@@ -57,6 +58,7 @@ type Option struct {
 	Min      string     `json:"min,omitempty"` // least value, of a number, duration or size
 	Max      string     `json:"max,omitempty"` // greatest value
 	OneOf    []string   `json:"oneof,omitempty"`
+	Secret   bool       `json:"secret,omitempty"` // not to be shown
 }
 
 // Values holds the values of options by name, in the Go types that their

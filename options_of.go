@@ -55,6 +55,7 @@ func OptionsOf(t reflect.Type) ([]Option, error) {
 		o := Option{
 			Name: name, Type: typ, Default: def, Required: !optional,
 			Doc: f.Tag.Get("doc"), Min: f.Tag.Get("min"), Max: f.Tag.Get("max"),
+			Secret: f.Tag.Get("secret") == "true",
 		}
 		if words := f.Tag.Get("oneof"); words != "" {
 			o.OneOf = strings.Split(words, ",")

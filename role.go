@@ -87,6 +87,9 @@ type Env struct {
 	// Reopen gets a value when files should be closed and opened again, since
 	// somebody has moved them away (SIGHUP).
 	Reopen <-chan struct{}
+
+	// Inspect is the node seen from inside; nil unless the type asks for it.
+	Inspect *Inspect
 }
 
 // Inbox is a queue of messages for one role.
@@ -167,6 +170,8 @@ type RoleType struct {
 	Name         string
 	Doc          string // what it does, for people: a sentence or two
 	NeedsStorage bool   // refuse to run on a node without roleStorage
+	Inspects     bool   // give it Env.Inspect
+	Helper       Helper // for Inspect.Helper, or nil
 	Options      []Option
 
 	// New makes a role from the values of its options. It does nothing else:

@@ -157,7 +157,7 @@ One file describes the network, and every node has a copy of it.
 			a.initCommand(), a.keygenCommand(), a.checkCommand(), a.explainCommand(),
 			a.typesCommand(), a.schemaCommand(),
 		},
-		"": {a.versionCommand(), a.completionCommand()},
+		"": {a.versionCommand(), a.completionCommand(), a.helperCommand()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group

@@ -13,7 +13,7 @@ func TestLog(t *testing.T) {
 	logged := func(getenv func(string) string, opts runOptions) string {
 		var b bytes.Buffer
 		a := &app{stderr: &b, getenv: getenv}
-		log := a.newLog(opts, &b)
+		log, _ := a.newLog(opts, &b)
 		log.Debug("every attempt")
 		log.With("peer", "scribe").Info("link up", "transport", "tcp")
 		log.WithGroup("g").Warn("two\nlines", "reason", "not\x1b[2Jthere")

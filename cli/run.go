@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -76,7 +75,7 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 	sdnotify.Unset()
 	read, audience := whileRead(ctx)
 	defer audience.dismiss()
-	log := a.newLog(opts, audience.of(a.stderr))
+	log, level := a.newLog(opts, audience.of(a.stderr))
 	for _, w := range file.Warnings {
 		log.Warn(w.Summary())
 	}
@@ -87,7 +86,8 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 	n, err := node.New(node.Config{
 		System: file.System, Self: self.Name, Key: key,
 		Version: Version, ConfigPath: whole,
-		Out: audience.of(a.stdout), Log: log, Net: network(self.Name),
+		Out: audience.of(a.stdout), Log: log, LogLevel: level,
+		Net: network(self.Name), Helper: helper,
 	})
 	if err != nil {
 		return misconfigured("%s: %w", self.Name, err)
@@ -110,7 +110,7 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 		defer func() { _ = socket.Close() }()
 		parts.Go(func() {
 			// The listener alone: the name stays taken until the node has ended.
-			if err := control.Serve(ctx, socket.Listener, served{n}); err != nil {
+			if err := control.Serve(ctx, socket.Listener, n); err != nil {
 				log.Error("status, tail and send do not work any more", "err", err)
 			}
 		})
@@ -135,23 +135,6 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 func network(self kozo.NodeName) func(*slog.Logger) *kozo.TransportEnv {
 	resolver := resolve.New()
 	return func(log *slog.Logger) *kozo.TransportEnv { return hostnet.Env(self, resolver, log) }
-}
-
-// served is a node as the control socket shows it.
-type served struct{ *node.Node }
-
-var _ control.Node = served{}
-
-// Tail begins at once: what passes before the loop begins is not lost.
-func (s served) Tail(ctx context.Context, filters []kozo.Filter) iter.Seq2[kozo.Message, uint64] {
-	messages := s.Node.Tail(ctx, filters)
-	return func(yield func(kozo.Message, uint64) bool) {
-		for t := range messages {
-			if !yield(t.Message, t.Missed) {
-				return
-			}
-		}
-	}
 }
 
 // statusEvery is how often the line in "systemctl status" is renewed.

@@ -47,6 +47,7 @@ func Make(t testing.TB, typ kozo.RoleType, values kozo.Values) kozo.Role {
 type Options struct {
 	Self     kozo.RoleRef  // default: role@node
 	Storage  *Storage      // default: a new one; hand over that of an earlier run to play a restart
+	Inspect  *kozo.Inspect // what a role whose type asks for it sees of its node; default: nothing
 	Patience time.Duration // how long Wait and Stop wait before they fail the test; default: 30 s
 }
 
@@ -104,7 +105,7 @@ func RunRole(t testing.TB, role kozo.Role, options ...Options) *RoleRun {
 	r.cancel = cancel
 	env := &kozo.Env{
 		Self: r.o.Self, Inbox: r.inbox, Send: r.send, SetInterest: r.setInterest,
-		Storage: r.storage, Out: r.out, Reopen: r.reopen,
+		Storage: r.storage, Out: r.out, Reopen: r.reopen, Inspect: r.o.Inspect,
 		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	go r.run(ctx, env)

@@ -5,6 +5,7 @@ package standard
 import (
 	"kozo"
 	"kozo/roles/cuckoo"
+	"kozo/roles/debugger"
 	"kozo/roles/injector"
 	"kozo/roles/logger"
 	"kozo/roles/timer"
@@ -17,6 +18,7 @@ func Registry() *kozo.Registry {
 	r := kozo.NewRegistry()
 	for _, role := range []kozo.RoleType{
 		cuckoo.Type(),
+		debugger.Type(),
 		injector.Type(),
 		logger.Type(),
 		timer.Type(),

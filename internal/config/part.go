@@ -78,8 +78,14 @@ func (c *checker) role(e tree.Entry, path string, n *system.Node) *system.Role {
 	}
 	r := &system.Role{
 		Name: kozo.RoleName(e.Key), Type: t.Name, Description: o.Description, Known: true, Values: p.values,
-		Limits: kozo.Limits{Length: o.MessageQueueLength, Size: o.MessageQueueSize},
-		New:    func() (kozo.Role, error) { return t.New(p.values) },
+		Limits:   kozo.Limits{Length: o.MessageQueueLength, Size: o.MessageQueueSize},
+		Inspects: t.Inspects,
+		New:      func() (kozo.Role, error) { return t.New(p.values) },
+	}
+	for _, option := range t.Options {
+		if option.Secret {
+			r.Secret = append(r.Secret, option.Name)
+		}
 	}
 	c.try(p, func() error {
 		role, err := t.New(p.values)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"sync"
 	"time"
 
@@ -34,6 +35,10 @@ type Config struct {
 	ConfigPath string // for people
 	Out        io.Writer
 	Log        *slog.Logger
+	LogLevel   *slog.LevelVar // of Log, for roles that inspect the node
+
+	// Helper makes the command that runs the helper of a type of role.
+	Helper func(ctx context.Context, roleType string) *exec.Cmd
 
 	// Net makes the way to the outside that a transport is given. It is called
 	// once for each transport of the node, with the transport's log.
@@ -192,8 +197,9 @@ func (n *Node) makeRoles() error {
 			Default:    kozo.Limits{Length: system.DefaultInboxLength, Size: system.DefaultInboxSize},
 			Size:       router.Size,
 			Storage:    store, Out: out,
-			Log:  n.cfg.Log.With("role", string(r.Name)),
-			Send: n.router.Send,
+			Log:     n.cfg.Log.With("role", string(r.Name)),
+			Send:    n.router.Send,
+			Inspect: n.inspect(r),
 			SetInterest: func(filters []kozo.Filter) {
 				n.router.SetLocal(r.Name, host, filters)
 				for _, p := range n.order {
@@ -311,44 +317,6 @@ func (n *Node) Reopen() {
 	for _, r := range n.roles {
 		r.Reopen()
 	}
-}
-
-// Tailed is a message that passed through the node.
-type Tailed struct {
-	Message kozo.Message
-	Missed  uint64 // messages that were missed right after this one
-}
-
-// Tail shows the messages that pass through the node and match one of the
-// filters, or all if there are none. The channel is closed when ctx ends. A
-// reader that is slow misses messages.
-func (n *Node) Tail(ctx context.Context, filters []kozo.Filter) <-chan Tailed {
-	tap := n.router.Tap(filters)
-	out := make(chan Tailed)
-	go func() {
-		defer close(out)
-		defer tap.Close()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tap.Ready():
-			}
-			messages, missed := tap.Take()
-			for i, m := range messages {
-				t := Tailed{Message: m}
-				if i == len(messages)-1 {
-					t.Missed = missed
-				}
-				select {
-				case <-ctx.Done():
-					return
-				case out <- t:
-				}
-			}
-		}
-	}()
-	return out
 }
 
 // Status returns a snapshot of the node.

@@ -32,6 +32,7 @@ type Config struct {
 	Log         *slog.Logger        // already names the role
 	Send        func(*kozo.Message) // as Sender.Out
 	SetInterest func([]kozo.Filter)
+	Inspect     *kozo.Inspect // or nil
 }
 
 // Host runs one role.
@@ -41,9 +42,10 @@ type Host struct {
 	sender Sender
 	reopen chan struct{}
 
-	mu    sync.Mutex
-	next  kozo.Role // made to ask for its limits, and not run yet
-	state supervise.State
+	mu      sync.Mutex
+	next    kozo.Role // made to ask for its limits, and not run yet
+	current kozo.Role // runs
+	state   supervise.State
 }
 
 // Restarts of a role that fails: the first pause, the longest one, and how long
@@ -104,10 +106,13 @@ func (h *Host) runOnce(ctx context.Context) error {
 			return err
 		}
 	}
+	h.mu.Lock()
+	h.current = role
+	h.mu.Unlock()
 	h.inbox.Wake() // an instance that failed may have taken the token
 	return role.Run(ctx, &kozo.Env{
 		Self: h.cfg.Ref, Inbox: inbox{h.inbox}, Send: h.sender.Send, SetInterest: h.cfg.SetInterest,
-		Storage: h.cfg.Storage, Out: h.cfg.Out, Log: h.cfg.Log, Reopen: h.reopen,
+		Storage: h.cfg.Storage, Out: h.cfg.Out, Log: h.cfg.Log, Reopen: h.reopen, Inspect: h.cfg.Inspect,
 	})
 }
 
@@ -120,6 +125,23 @@ func (h *Host) changed(s supervise.State) {
 // Put gives the role messages. It never blocks. It keeps the slice, and does not
 // change it.
 func (h *Host) Put(messages ...kozo.Message) { h.inbox.Put(messages...) }
+
+// Vars returns what the role exposes while it runs; nil if it exposes nothing.
+func (h *Host) Vars() (vars map[string]any) {
+	h.mu.Lock()
+	role, running := h.current, h.state.State == "running"
+	h.mu.Unlock()
+	exposer, ok := role.(kozo.Exposer)
+	if !ok || !running {
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			vars = map[string]any{"panic": fmt.Sprint(p)}
+		}
+	}()
+	return exposer.Vars()
+}
 
 // Reopen tells the role to open its files again.
 func (h *Host) Reopen() {

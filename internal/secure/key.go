@@ -191,9 +191,9 @@ func (k *Key) Write(path, comment string) error {
 	if strings.ContainsAny(comment, "\r\n\x00") {
 		return errors.New("the comment of a key must be one line")
 	}
-	block, err := ssh.MarshalPrivateKey(k.raw, comment)
+	private, err := k.marshal(comment)
 	if err != nil {
-		return fmt.Errorf("cannot write the key: %s", plain(err))
+		return err
 	}
 	line := k.public.Line()
 	if comment != "" {
@@ -204,11 +204,22 @@ func (k *Key) Write(path, comment string) error {
 	if err := writeNew(path+".pub", []byte(line+"\n"), 0o644); err != nil {
 		return err
 	}
-	if err := writeNew(path, pem.EncodeToMemory(block), 0o600); err != nil {
+	if err := writeNew(path, private, 0o600); err != nil {
 		os.Remove(path + ".pub")
 		return err
 	}
 	return nil
+}
+
+// PEM returns the private key in the format of OpenSSH.
+func (k *Key) PEM() ([]byte, error) { return k.marshal("") }
+
+func (k *Key) marshal(comment string) ([]byte, error) {
+	block, err := ssh.MarshalPrivateKey(k.raw, comment)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write the key: %s", plain(err))
+	}
+	return pem.EncodeToMemory(block), nil
 }
 
 func writeNew(path string, data []byte, mode fs.FileMode) error {

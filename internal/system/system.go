@@ -125,6 +125,8 @@ type Role struct {
 	Known       bool // this program has the type; if not, all below is empty
 	Limits      kozo.Limits
 	Values      kozo.Values
+	Secret      []string // names of the options that are not to be shown
+	Inspects    bool     // it is given a view into the node
 	Interest    []kozo.Filter
 
 	// Publishes has the filters of a kozo.Publisher; Declares says that the

@@ -13,7 +13,7 @@ import (
 // level if it is not the usual one, the message, and then the details as
 // key=value. For the journal of the system it writes no time, and the level as
 // the journal understands it.
-func NewLog(w io.Writer, style Style, level slog.Level, journal bool) slog.Handler {
+func NewLog(w io.Writer, style Style, level slog.Leveler, journal bool) slog.Handler {
 	h := &lineHandler{out: &lineOut{w: w}, style: style, journal: journal}
 	h.attrs = slog.NewTextHandler(&h.out.buf, &slog.HandlerOptions{
 		Level: level,
