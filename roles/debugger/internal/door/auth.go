@@ -111,7 +111,7 @@ func (d *door) serve(ctx context.Context, raw net.Conn, known func()) {
 	if err != nil {
 		why := "no key of a node"
 		if guesses > 0 {
-			why = fmt.Sprintf("%d wrong passwords", guesses)
+			why = fmt.Sprintf("wrong password, tried %d times", guesses)
 		}
 		d.refuse(addr, why)
 		return

@@ -154,6 +154,7 @@ type session struct {
 	channel ssh.Channel
 	keys    keys
 	screen  *screen // of a client that has a terminal
+	closes  bool    // the client wants the end of the session
 }
 
 // serve runs what the client asks for.
@@ -165,10 +166,15 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 	defer cancel()
 	s.keys = newKeys(ctx)
 	parts.Go(func() { s.keys.pump(s.channel) })
-	started := false
+	started, done := false, make(chan struct{})
 	for {
 		select {
 		case <-ctx.Done():
+			return
+		case <-done:
+			if s.closes {
+				s.goodbye(requests)
+			}
 			return
 		case r, ok := <-requests:
 			if !ok {
@@ -181,7 +187,7 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 			if start && ok {
 				started = true
 				parts.Go(func() {
-					defer cancel()
+					defer close(done)
 					s.exit(s.work(ctx, line))
 				})
 			}
@@ -229,6 +235,27 @@ func (s *session) request(r *ssh.Request, started bool) (start bool, line string
 		return true, e.Command, true
 	}
 	return false, "", false
+}
+
+// goodbye ends the debugging session, after the client has read that it does.
+func (s *session) goodbye(requests <-chan *ssh.Request) {
+	defer s.client.door.end(errors.New("a client has closed it"))
+	_ = s.channel.Close()
+	late := time.NewTimer(2 * time.Second)
+	defer late.Stop()
+	for {
+		select {
+		case <-late.C:
+			return
+		case r, ok := <-requests:
+			if !ok {
+				return
+			}
+			if r.WantReply {
+				_ = r.Reply(false, nil)
+			}
+		}
+	}
 }
 
 func (s *session) exit(code uint32) {
@@ -291,7 +318,7 @@ func (s *session) command(ctx context.Context, line string, out, errs io.Writer)
 		return true, true
 	case console.Close:
 		fmt.Fprintln(out, "the session ends")
-		s.client.door.end(errors.New("a client has closed it"))
+		s.closes = true
 		return true, true
 	}
 	running, cancel := context.WithCancel(ctx)

@@ -3,9 +3,11 @@ package door
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -105,6 +107,10 @@ func (d *delve) attach(ctx context.Context, s *Settings, out io.Writer) error {
 	lines := bufio.NewScanner(says)
 	for lines.Scan() {
 		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
+			if err := goesOn(ctx, m[1]); err != nil {
+				fmt.Fprintln(out, err)
+				continue
+			}
 			d.set(m[1])
 			fmt.Fprintf(out, "delve is attached; forward a port to it (ssh -L 2345:%s:2345) and run: dlv connect localhost:2345\n"+
 				"While it halts the node, nothing works there, and the peers take it for dead. ctrl-C lets go of it.\n", console.Delve)
@@ -117,4 +123,34 @@ func (d *delve) attach(ctx context.Context, s *Settings, out io.Writer) error {
 		return fmt.Errorf("delve: %w", err)
 	}
 	return nil
+}
+
+// goesOn waits until Delve has let the node go on. A client that comes before
+// that hangs (as of Delve 1.27). It asks by JSON-RPC 1.0, as all clients do.
+func goesOn(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, delveStarts)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	answers := json.NewDecoder(conn)
+	for id := 1; ; id++ {
+		if _, err := fmt.Fprintf(conn, `{"method":"RPCServer.State","params":[{"NonBlocking":true}],"id":%d}`+"\n", id); err != nil {
+			return fmt.Errorf("delve does not answer: %w", err)
+		}
+		var answer struct {
+			Result struct{ State struct{ Running bool } }
+		}
+		if err := answers.Decode(&answer); err != nil {
+			return fmt.Errorf("delve does not answer: %w", err)
+		}
+		if answer.Result.State.Running {
+			return nil
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
 }
