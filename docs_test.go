@@ -48,7 +48,7 @@ func TestReadmeNetwork(t *testing.T) {
 		t.Fatal("the README shows no configuration")
 	}
 	text, _, _ := strings.Cut(rest, "```")
-	file, err := config.Parse("README.md", []byte(text), standard.Registry())
+	file, err := config.Parse("README.md", []byte(text), config.Types{Registry: standard.Registry()})
 	if err != nil {
 		t.Fatal(err)
 	}

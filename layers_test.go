@@ -24,7 +24,7 @@ var rooms = map[string][]string{
 
 	// Front doors.
 	"cmd/kozo":           {"cli", "standard"},
-	"cli":                {".", "cli/internal/fleet", "cli/internal/stage", "cli/internal/term", "cli/internal/view", "internal/config", "internal/control", "internal/hostnet", "internal/node", "internal/resolve", "internal/sdnotify", "internal/secure", "internal/status", "internal/system"},
+	"cli":                {".", "cli/internal/fleet", "cli/internal/stage", "cli/internal/term", "cli/internal/view", "internal/config", "internal/control", "internal/extern", "internal/hostnet", "internal/node", "internal/resolve", "internal/sdnotify", "internal/secure", "internal/status", "internal/system"},
 	"cli/internal/fleet": {},
 	"cli/internal/stage": {".", "cli/internal/fleet", "internal/config", "internal/control", "internal/secure", "internal/status"},
 	"cli/internal/term":  {},
@@ -38,6 +38,12 @@ var rooms = map[string][]string{
 	"internal/link":     {".", "internal/queue", "internal/status", "internal/wire"},
 	"internal/router":   {"."},
 	"internal/rolehost": {".", "internal/queue", "internal/status", "internal/supervise"},
+
+	"internal/extern":          {".", "internal/extern/program", "internal/extern/protocol", "internal/extern/talk"},
+	"internal/extern/process":  {},
+	"internal/extern/program":  {"internal/extern/process", "internal/extern/protocol"},
+	"internal/extern/protocol": {"."},
+	"internal/extern/talk":     {".", "internal/extern/process", "internal/extern/protocol"},
 
 	// The description: plain values.
 	"internal/config":       {".", "internal/config/shape", "internal/config/tree", "internal/secure", "internal/system"},
@@ -92,6 +98,7 @@ var guests = map[string][]string{
 	"go.yaml.in/yaml":            {"internal/config/tree"},
 	"golang.org/x/crypto":        {"internal/secure", "roles/debugger/internal/door", "bench"},
 	"golang.org/x/net":           {"internal/resolve"},
+	"golang.org/x/sys":           {"internal/extern/process"},
 	"golang.org/x/term":          {"roles/debugger/internal/door"},
 }
 

@@ -27,6 +27,7 @@ const (
 	TypePaths    OptionType = "paths"    // Paths: a list, or a string with colons
 	TypePath     OptionType = "path"     // Path: a file or directory of the machine
 	TypePort     OptionType = "port"     // Port: 1 to 65535
+	TypeAny      OptionType = "any"      // any: what YAML makes of it; the default is written as JSON, and not for fields of a struct
 )
 
 // The types of option fields that are not plain Go types.
@@ -117,12 +118,22 @@ func (o Option) parse(raw Raw) (any, error) {
 	case TypePaths:
 		list, err := raw.split(string(filepath.ListSeparator))
 		return Paths(list), err
+	case TypeAny:
+		if raw.IsList {
+			list := make([]any, len(raw.List))
+			for i, e := range raw.List {
+				list[i], _ = o.parse(e) // never fails
+			}
+			return list, nil
+		}
 	}
 	if raw.IsList {
 		return nil, fmt.Errorf("expected %s, found a list", o.Type.article())
 	}
 	text := strings.TrimSpace(raw.Text)
 	switch o.Type {
+	case TypeAny:
+		return plainScalar(raw), nil
 	case TypeString:
 		if len(o.OneOf) > 0 && !slices.Contains(o.OneOf, raw.Text) {
 			return nil, fmt.Errorf("expected one of %s, found %q", strings.Join(o.OneOf, ", "), raw.Text)
@@ -173,8 +184,34 @@ func (t OptionType) article() string {
 		return "a list of directories, or directories with colons between them"
 	case TypePort:
 		return "a port number"
+	case TypeAny:
+		return "a value"
 	}
 	return "a " + string(t)
+}
+
+// plainScalar is what a word in a YAML file means by itself.
+func plainScalar(raw Raw) any {
+	if raw.Quoted {
+		return raw.Text
+	}
+	text := strings.TrimSpace(raw.Text)
+	switch text {
+	case "true", "True", "TRUE":
+		return true
+	case "false", "False", "FALSE":
+		return false
+	}
+	if leadingZero(text) != nil || text == "" || !strings.ContainsRune("+-.0123456789", rune(text[0])) {
+		return raw.Text
+	}
+	if i, err := strconv.ParseInt(text, 0, 64); err == nil && !strings.Contains(text, "_") {
+		return int(i)
+	}
+	if f, err := strconv.ParseFloat(text, 64); err == nil && !strings.ContainsAny(text, "_pPxX") && !math.IsInf(f, 0) && !math.IsNaN(f) {
+		return f
+	}
+	return raw.Text
 }
 
 func parseInt(text string) (int, error) {

@@ -1,9 +1,11 @@
 package kozo
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -35,6 +37,10 @@ func optionTypeOf(t reflect.Type) (OptionType, bool) {
 	return "", false
 }
 
+var optionTypes = [...]OptionType{
+	TypeString, TypeBool, TypeInt, TypeNumber, TypeDuration, TypeSize, TypeList, TypePaths, TypePath, TypePort, TypeAny,
+}
+
 // OptionsOf returns the options that a struct type describes with its tags. The
 // error is a mistake in the program.
 func OptionsOf(t reflect.Type) ([]Option, error) {
@@ -60,7 +66,7 @@ func OptionsOf(t reflect.Type) ([]Option, error) {
 		if words := f.Tag.Get("oneof"); words != "" {
 			o.OneOf = strings.Split(words, ",")
 		}
-		if err := o.mistake(); err != nil {
+		if err := o.Check(); err != nil {
 			return nil, fmt.Errorf("option %q of %v: %w", name, t, err)
 		}
 		if slices.ContainsFunc(options, func(other Option) bool { return other.Name == name }) {
@@ -71,10 +77,13 @@ func OptionsOf(t reflect.Type) ([]Option, error) {
 	return options, nil
 }
 
-// mistake says what is wrong with the description of an option.
-func (o Option) mistake() error {
+// Check says what is wrong with the description of an option.
+func (o Option) Check() error {
 	if err := CheckName(o.Name); err != nil {
 		return err
+	}
+	if !slices.Contains(optionTypes[:], o.Type) {
+		return fmt.Errorf("there is no type of options named %q", o.Type)
 	}
 	for _, bound := range []string{o.Min, o.Max} {
 		if _, ok := o.limit(bound); bound != "" && !ok {
@@ -99,11 +108,30 @@ func (o Option) DefaultValue() (any, error) {
 	if o.Default == "" {
 		return o.zero(), nil
 	}
+	if o.Type == TypeAny {
+		return plainDefault(o.Default)
+	}
 	return o.Parse(Raw{Text: o.Default})
+}
+
+// plainDefault reads a default that is written as JSON.
+func plainDefault(text string) (any, error) {
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return nil, fmt.Errorf("%s is not JSON", text)
+	}
+	if f, ok := v.(float64); ok {
+		if i, err := strconv.Atoi(text); err == nil && float64(i) == f {
+			return i, nil
+		}
+	}
+	return v, nil
 }
 
 func (o Option) zero() any {
 	switch o.Type {
+	case TypeAny:
+		return nil
 	case TypeBool:
 		return false
 	case TypeInt:

@@ -90,6 +90,24 @@ type Env struct {
 
 	// Inspect is the node seen from inside; nil unless the type asks for it.
 	Inspect *Inspect
+
+	// Account returns a consistent account of the messages of the role.
+	Account func() Account
+
+	// Lost is for roles that pass messages on to somebody else, a program for
+	// instance: so many messages that were taken from the inbox have not got
+	// there. They count as dropped for this cause, and not as taken.
+	Lost func(cause Cause, messages uint64)
+}
+
+// Account accounts for the messages of a role since the node started, whatever
+// instance of the role took them: Offered = Taken + Queued + the sum of Dropped.
+type Account struct {
+	Offered uint64           // put into the inbox
+	Taken   uint64           // by the role
+	Queued  uint64           // in the inbox now
+	Dropped map[Cause]uint64 // causes with nothing left out
+	Sent    uint64           // by the role
 }
 
 // Inbox is a queue of messages for one role.
@@ -173,6 +191,15 @@ type RoleType struct {
 	Inspects     bool   // give it Env.Inspect
 	Helper       Helper // for Inspect.Helper, or nil
 	Options      []Option
+
+	// FreeForm, if it is not empty, says for people why nothing is known about
+	// the options. Then Options is empty, and every option that a block has is
+	// taken, as of type [TypeAny].
+	FreeForm string
+
+	// LateInterest says that a role tells only when it runs what it wants. Other
+	// nodes send it everything until they hear from it.
+	LateInterest bool
 
 	// New makes a role from the values of its options. It does nothing else:
 	// no files, no network, no goroutines, since it runs on every node for the

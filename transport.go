@@ -127,6 +127,14 @@ type Binder interface {
 	Binds() []string
 }
 
+// Placer is implemented by transports that need to know which block they stand
+// for.
+type Placer interface {
+	// Place is called once, before everything else. Its errors are like those of
+	// [TransportType].New.
+	Place(node NodeName, transport string) error
+}
+
 // Warner is implemented by transports and roles that find something in their
 // options that will work but is probably not meant.
 type Warner interface {
@@ -183,9 +191,10 @@ func PriorityOf(t Transport) Priority {
 // TransportType is a kind of transport: what the type of a transport block
 // names.
 type TransportType struct {
-	Name    string
-	Doc     string // what it is, for people: a sentence or two
-	Options []Option
+	Name     string
+	Doc      string // what it is, for people: a sentence or two
+	Options  []Option
+	FreeForm string // as [RoleType].FreeForm
 
 	// New makes a transport from the values of its options, on the terms of
 	// [RoleType].New.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kozo"
 	"kozo/cli/internal/term"
 	"kozo/cli/internal/view"
 	"kozo/internal/config"
@@ -22,12 +23,13 @@ type finding struct {
 	Path    string `json:"path,omitempty"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
+	Note    bool   `json:"note,omitempty"` // of a warning: all is well
 }
 
 func findings(problems []config.Problem) []finding {
 	list := []finding{}
 	for _, p := range problems {
-		list = append(list, finding{Line: p.Line, Column: p.Column, Path: p.Path, Message: p.Message, Hint: p.Hint})
+		list = append(list, finding{Line: p.Line, Column: p.Column, Path: p.Path, Message: p.Message, Hint: p.Hint, Note: p.Note})
 	}
 	return list
 }
@@ -78,7 +80,11 @@ Exit codes: 0 it is right, 78 it is wrong.`,
 }
 
 func (a *app) check(path string, nodes []string) error {
-	file, err := a.load(path)
+	types := a.typesHere()
+	if len(nodes) > 0 {
+		types = a.typesHere(kozo.NodeName(nodes[0]))
+	}
+	file, err := a.load(path, types)
 	if err != nil {
 		problems, ok := errors.AsType[*config.Problems](err)
 		if !a.json || !ok {
@@ -172,7 +178,11 @@ func writable(dir string) error {
 func (a *app) printReport(file *config.File, rep report) error {
 	style := a.style()
 	for _, w := range file.Warnings {
-		a.printf("%s %s\n", style.Pending("warning:"), w)
+		word := style.Pending("warning:")
+		if w.Note {
+			word = style.Dim("note:")
+		}
+		a.printf("%s %s\n", word, w)
 	}
 	a.printf("%s: %s, %s, %s\n", rep.File, style.Good("ok"),
 		term.Count(len(file.System.Nodes), "node"), term.Count(len(file.System.Edges()), "link"))

@@ -32,6 +32,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -39,6 +40,7 @@ import (
 	"kozo"
 	"kozo/cli/internal/term"
 	"kozo/internal/control"
+	"kozo/internal/extern"
 )
 
 // The exit codes of the command.
@@ -63,12 +65,21 @@ const (
 //	}
 func Main(types *kozo.Registry, args []string) int {
 	a := &app{types: types, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	a.programs = extern.New(extern.Dirs{
+		Roles: a.list("KOZOROLEPATH"), Transports: a.list("KOZOTRANSPORTPATH"), Imports: a.list("KOZOIMPORTPATH"),
+	})
 	return a.main(args)
+}
+
+// list returns the directories of an environment variable.
+func (a *app) list(name string) []string {
+	return slices.DeleteFunc(filepath.SplitList(a.getenv(name)), func(dir string) bool { return dir == "" })
 }
 
 // app is one run of the command.
 type app struct {
 	types          *kozo.Registry
+	programs       *extern.Set // types that are not in the registry
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	json           bool  // the facts are for a program

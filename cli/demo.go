@@ -25,7 +25,7 @@ and leaves nothing behind.`,
 func (a *app) demo(ctx context.Context) error {
 	ctx, stop := stopWithTerminal(ctx)
 	defer stop()
-	s, err := stage.New(a.types, a.dirs())
+	s, err := stage.New(a.typesOfAll(), a.dirs())
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (a *app) explainCommand() *cobra.Command {
 				}
 				args = append([]string{path}, args...)
 			}
-			file, err := a.load(args[0])
+			file, err := a.load(args[0], a.typesHere())
 			if err != nil {
 				return err
 			}

@@ -69,7 +69,7 @@ func (a *app) initNetwork(dir string, names []string) error {
 	}
 	text := firstConfig(names, keys)
 	// What is written must be right before anything is.
-	if _, err := config.Parse(filepath.Join(dir, "config.yml"), []byte(text), a.types); err != nil {
+	if _, err := config.Parse(filepath.Join(dir, "config.yml"), []byte(text), a.typesHere()); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"kozo"
 	"kozo/cli/internal/term"
@@ -13,9 +14,26 @@ import (
 	"kozo/internal/system"
 )
 
+// typesHere are the types that a file can name if these of its nodes run on this
+// machine; none means that it does not matter.
+func (a *app) typesHere(nodes ...kozo.NodeName) config.Types {
+	types := config.Types{Registry: a.types, Programs: a.programs}
+	if len(nodes) > 0 {
+		types.Here = func(n kozo.NodeName) bool { return slices.Contains(nodes, n) }
+	}
+	return types
+}
+
+// typesOfAll are the types that a file can name if all its nodes run here.
+func (a *app) typesOfAll() config.Types {
+	types := a.typesHere()
+	types.Here = func(kozo.NodeName) bool { return true }
+	return types
+}
+
 // load reads a configuration. Its failures have the exit code of a wrong one.
-func (a *app) load(path string) (*config.File, error) {
-	file, err := config.Load(path, a.types)
+func (a *app) load(path string, types config.Types) (*config.File, error) {
+	file, err := config.Load(path, types)
 	if err == nil {
 		return file, nil
 	}
@@ -66,7 +84,7 @@ func (a *app) guessConfig(command string) (string, error) {
 // nodesIn returns the names of the nodes of a file, or none if it cannot be
 // read.
 func (a *app) nodesIn(path string) []kozo.NodeName {
-	file, err := config.Load(path, a.types)
+	file, err := config.Load(path, config.Types{Registry: a.types})
 	if err != nil {
 		return nil
 	}

@@ -59,7 +59,7 @@ Exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong usage,
 
 // run runs a node until a signal stops it.
 func (a *app) run(ctx context.Context, path, name string, opts runOptions) error {
-	file, err := a.load(path)
+	file, err := a.load(path, a.typesHere(kozo.NodeName(name)))
 	if err != nil {
 		return err
 	}
@@ -77,6 +77,10 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 	defer audience.dismiss()
 	log, level := a.newLog(opts, audience.of(a.stderr))
 	for _, w := range file.Warnings {
+		if w.Note {
+			log.Info(w.Summary())
+			continue
+		}
 		log.Warn(w.Summary())
 	}
 	whole, err := filepath.Abs(path)

@@ -41,7 +41,7 @@ A node that ends is reported, and the others go on. Ctrl-C stops them all.`,
 }
 
 func (a *app) testnet(ctx context.Context, path string, verbose bool) error {
-	if _, err := a.load(path); err != nil {
+	if _, err := a.load(path, a.typesOfAll()); err != nil {
 		return err
 	}
 	data, err := os.ReadFile(path)
@@ -50,7 +50,7 @@ func (a *app) testnet(ctx context.Context, path string, verbose bool) error {
 	}
 	ctx, stop := stopWithTerminal(ctx)
 	defer stop()
-	s, err := stage.New(a.types, a.dirs())
+	s, err := stage.New(a.typesOfAll(), a.dirs())
 	if err != nil {
 		return err
 	}

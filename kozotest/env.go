@@ -14,8 +14,9 @@ type inbox struct {
 	change func()
 	ready  chan struct{}
 
-	mu    sync.Mutex
-	queue []kozo.Message
+	mu      sync.Mutex
+	queue   []kozo.Message
+	offered uint64
 }
 
 var _ kozo.Inbox = (*inbox)(nil)
@@ -27,6 +28,7 @@ func newInbox(change func()) *inbox {
 func (i *inbox) put(m kozo.Message) {
 	i.mu.Lock()
 	i.queue = append(i.queue, m)
+	i.offered++
 	i.mu.Unlock()
 	i.wake()
 	i.change()
@@ -43,6 +45,12 @@ func (i *inbox) len() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return len(i.queue)
+}
+
+func (i *inbox) counts() (offered, queued uint64) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.offered, uint64(len(i.queue))
 }
 
 func (i *inbox) Ready() <-chan struct{} { return i.ready }

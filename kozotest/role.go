@@ -69,6 +69,7 @@ type RoleRun struct {
 	changed  chan struct{} // closed and replaced whenever something happens
 	sent     []kozo.Message
 	interest []kozo.Filter
+	lost     map[kozo.Cause]uint64
 	ended    bool
 	err      error
 	seen     bool // the test has asked for err, or has failed for it
@@ -106,6 +107,7 @@ func RunRole(t testing.TB, role kozo.Role, options ...Options) *RoleRun {
 	env := &kozo.Env{
 		Self: r.o.Self, Inbox: r.inbox, Send: r.send, SetInterest: r.setInterest,
 		Storage: r.storage, Out: r.out, Reopen: r.reopen, Inspect: r.o.Inspect,
+		Account: r.Account, Lost: r.lose,
 		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	go r.run(ctx, env)
@@ -128,6 +130,36 @@ func (r *RoleRun) run(ctx context.Context, env *kozo.Env) {
 		r.change()
 	}()
 	err = r.role.Run(ctx, env)
+}
+
+// Account returns what a node would show of the messages of the role. Nothing
+// ever pushes a message out of this inbox.
+func (r *RoleRun) Account() kozo.Account {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	offered, queued := r.inbox.counts()
+	a := kozo.Account{
+		Offered: offered, Taken: offered - queued, Queued: queued,
+		Dropped: map[kozo.Cause]uint64{}, Sent: uint64(len(r.sent)),
+	}
+	for cause, n := range r.lost {
+		a.Taken -= n
+		a.Dropped[cause] = n
+	}
+	return a
+}
+
+func (r *RoleRun) lose(cause kozo.Cause, messages uint64) {
+	defer r.change()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if messages == 0 {
+		return
+	}
+	if r.lost == nil {
+		r.lost = map[kozo.Cause]uint64{}
+	}
+	r.lost[cause] += messages
 }
 
 func (r *RoleRun) cleanup() {

@@ -10,7 +10,7 @@ import (
 // anchor makes the relative paths of a system start in the directory of its
 // file, wherever the program is started. The digests are left as they are: the
 // file can be in another place on each node.
-func anchor(sys *system.System, dir string, types *kozo.Registry) error {
+func anchor(sys *system.System, dir string) error {
 	anchorSettings(&sys.Settings, dir)
 	for _, n := range sys.Nodes {
 		anchorSettings(&n.Settings, dir)
@@ -19,11 +19,10 @@ func anchor(sys *system.System, dir string, types *kozo.Registry) error {
 			anchorValues(r.Values, dir) // New looks at them when it is called
 		}
 		for _, t := range n.Transports {
-			if !anchorValues(t.Values, dir) {
+			if !anchorValues(t.Values, dir) || !t.Known {
 				continue
 			}
-			typ, _ := types.Transport(t.Type)
-			instance, err := typ.New(t.Values)
+			instance, err := t.New(t.Values)
 			if err != nil {
 				return err
 			}

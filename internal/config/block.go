@@ -15,7 +15,7 @@ import (
 // checker goes through a file and collects what is wrong with it.
 type checker struct {
 	source
-	types *kozo.Registry
+	types Types
 	shape shape.Shape
 
 	found    []Problem // errors; at most maxKept
@@ -26,6 +26,10 @@ type checker struct {
 	taken []bind                   // what the parts of the node at hand take
 	roles map[*system.Role]*block  // of all nodes
 	own   map[kozo.NodeName]*block // what nodes have in the place of the root options
+
+	// written has the options of roles and transports that are programs as they
+	// stand in the file. What they mean is not known on every node.
+	written map[any]kozo.Values
 }
 
 // maxKept bounds what is collected; some of it is left out by arrange.
@@ -42,6 +46,15 @@ func (c *checker) fail(pos tree.Pos, path, hint, format string, args ...any) {
 func (c *checker) warn(pos tree.Pos, path, hint, message string) {
 	if len(c.warnings) < maxKept {
 		c.warnings = append(c.warnings, c.problem(pos, path, hint, message))
+	}
+}
+
+// note is for what is right, and good to know.
+func (c *checker) note(pos tree.Pos, path, message string) {
+	if len(c.warnings) < maxKept {
+		p := c.problem(pos, path, "", message)
+		p.Note = true
+		c.warnings = append(c.warnings, p)
 	}
 }
 
@@ -206,6 +219,9 @@ func needed(o kozo.Option) string {
 
 // parse converts a value of the file.
 func parse(o kozo.Option, n *tree.Node) (any, error) {
+	if o.Type == kozo.TypeAny {
+		return anything(o, n)
+	}
 	switch n.Kind {
 	case tree.Null:
 		return nil, fmt.Errorf("there is no value")
@@ -225,6 +241,35 @@ func parse(o kozo.Option, n *tree.Node) (any, error) {
 		raw.List = append(raw.List, kozo.Raw{Text: item.Text, Quoted: item.Quoted})
 	}
 	return o.Parse(raw)
+}
+
+// anything converts a value of which nothing is known.
+func anything(o kozo.Option, n *tree.Node) (any, error) {
+	switch n.Kind {
+	case tree.Scalar:
+		return o.Parse(kozo.Raw{Text: n.Text, Quoted: n.Quoted})
+	case tree.List:
+		list := make([]any, len(n.Items))
+		for i, item := range n.Items {
+			v, err := anything(o, item)
+			if err != nil {
+				return nil, err
+			}
+			list[i] = v
+		}
+		return list, nil
+	case tree.Block:
+		block := make(map[string]any, len(n.Entries))
+		for _, e := range n.Entries {
+			v, err := anything(o, e.Value)
+			if err != nil {
+				return nil, err
+			}
+			block[e.Key] = v
+		}
+		return block, nil
+	}
+	return nil, nil
 }
 
 func isList(o kozo.Option) bool { return o.Type == kozo.TypeList || o.Type == kozo.TypePaths }

@@ -28,7 +28,7 @@ func good(t testing.TB, name string) []byte {
 
 func parse(t testing.TB, data []byte) *config.File {
 	t.Helper()
-	file, err := config.Parse("config.yml", data, registry(t))
+	file, err := config.Parse("config.yml", data, config.Types{Registry: registry(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func parse(t testing.TB, data []byte) *config.File {
 // problems returns what is wrong with a file.
 func problems(t testing.TB, data []byte) *config.Problems {
 	t.Helper()
-	_, err := config.Parse("config.yml", data, registry(t))
+	_, err := config.Parse("config.yml", data, config.Types{Registry: registry(t)})
 	p, ok := errors.AsType[*config.Problems](err)
 	if !ok {
 		t.Fatalf("expected problems, got %v", err)
@@ -159,13 +159,13 @@ func TestLoad(t *testing.T) {
 		}
 		return path
 	}
-	if file, err := config.Load(write("ok.yml", good(t, "minimal")), registry(t)); err != nil || file.System.Node("clock") == nil {
+	if file, err := config.Load(write("ok.yml", good(t, "minimal")), config.Types{Registry: registry(t)}); err != nil || file.System.Node("clock") == nil {
 		t.Errorf("a good file: %v", err)
 	}
-	if _, err := config.Load(filepath.Join(dir, "none.yml"), registry(t)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := config.Load(filepath.Join(dir, "none.yml"), config.Types{Registry: registry(t)}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
-	if _, err := config.Load(dir, registry(t)); err == nil {
+	if _, err := config.Load(dir, config.Types{Registry: registry(t)}); err == nil {
 		t.Error("a directory was read")
 	}
 
@@ -185,7 +185,7 @@ func TestLoad(t *testing.T) {
 		"utf16.yml":   {[]byte("\xff\xfes\x00y\x00"), "the file is in UTF-16"},
 	} {
 		start := time.Now()
-		_, err := config.Load(write(name, c.data), registry(t))
+		_, err := config.Load(write(name, c.data), config.Types{Registry: registry(t)})
 		if err == nil || !strings.Contains(err.Error(), strings.Replace(c.want, "zero.yml", name, 1)) {
 			t.Errorf("%s: %.200v", name, err)
 		}
@@ -267,7 +267,7 @@ func TestMany(t *testing.T) {
 
 func TestInboxLimits(t *testing.T) {
 	text := string(good(t, "minimal")) + "        roles: {timer: {messageQueueLength: 100, messageQueueSize: 1kB}, cuckoo: {}}\n        roleStorage: s\n"
-	file, err := config.Parse("config.yml", []byte(text), registry(t))
+	file, err := config.Parse("config.yml", []byte(text), config.Types{Registry: registry(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +300,7 @@ func TestRelativePathsStartAtTheFile(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		file, err := config.Load(path, types)
+		file, err := config.Load(path, config.Types{Registry: types})
 		if err != nil {
 			t.Fatal(err)
 		}

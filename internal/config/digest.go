@@ -39,7 +39,7 @@ func (c *checker) digestSettings(digests map[string]string, values kozo.Values) 
 
 // digestNode is the digest of a node block. The order of roles means nothing,
 // and neither do their descriptions; transports are dialled in their order.
-func digestNode(n *system.Node, values, overrides kozo.Values) string {
+func (c *checker) digestNode(n *system.Node, values, overrides kozo.Values) string {
 	type part struct {
 		Name, Type string
 		Limits     kozo.Limits
@@ -47,11 +47,20 @@ func digestNode(n *system.Node, values, overrides kozo.Values) string {
 	}
 	var roles, transports []part
 	for _, r := range n.Roles {
-		roles = append(roles, part{string(r.Name), r.Type, r.Limits, r.Values})
+		roles = append(roles, part{string(r.Name), r.Type, r.Limits, c.meant(r, r.Values)})
 	}
 	slices.SortFunc(roles, func(a, b part) int { return cmp.Compare(a.Name, b.Name) })
 	for _, t := range n.Transports {
-		transports = append(transports, part{t.Name, t.Type, kozo.Limits{}, t.Values})
+		transports = append(transports, part{t.Name, t.Type, kozo.Limits{}, c.meant(t, t.Values)})
 	}
 	return digest([]any{values, overrides, roles, transports})
+}
+
+// meant returns the values of a role or transport by which nodes compare it:
+// those that stand in the file if it is a program.
+func (c *checker) meant(part any, values kozo.Values) kozo.Values {
+	if written, ok := c.written[part]; ok {
+		return written
+	}
+	return values
 }

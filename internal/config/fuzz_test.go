@@ -35,7 +35,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("it took %v", took)
 			}
 		}()
-		file, err := config.Parse("f", data, types)
+		file, err := config.Parse("f", data, config.Types{Registry: types})
 		if err == nil {
 			valid(t, file.Warnings)
 			if len(file.System.Nodes) == 0 {
@@ -44,7 +44,7 @@ func FuzzParse(f *testing.F) {
 			if len(data) > 10_000 || len(file.System.Nodes) > 3 {
 				return
 			}
-			_, err := config.Localize("f", data, types, config.LocalizeOptions{Dir: "/net", Key: keys(t), FreePort: ports()})
+			_, err := config.Localize("f", data, config.Types{Registry: types}, config.LocalizeOptions{Dir: "/net", Key: keys(t), FreePort: ports()})
 			if err != nil {
 				t.Errorf("it cannot be made local: %v", err)
 			}

@@ -100,7 +100,7 @@ func TestGolden(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				file, err := config.Parse(filepath.Base(path), data, registry(t))
+				file, err := config.Parse(filepath.Base(path), data, config.Types{Registry: registry(t)})
 				if wrong := err != nil; wrong != (folder == "bad") {
 					t.Fatalf("unexpected result:\n%v", err)
 				}

@@ -78,24 +78,18 @@ func (c *checker) home(found level, key string) string {
 	return ""
 }
 
-// unknownType reports a type of role or transport that this program does not
-// have.
-func (c *checker) unknownType(p *part) {
-	what, other, have := "role", "transport", []string(nil)
-	for _, t := range c.types.Roles() {
-		have = append(have, t.Name)
-	}
+// unknownType reports a type of role or transport that there is not, neither in
+// this program nor in the directories that were searched.
+func (c *checker) unknownType(p *part, searched []string) {
+	what, other, option := "role", "transport", "rolePath"
 	_, misplaced := c.types.Transport(p.typ)
 	if p.level == atTransport {
-		what, other, have = other, what, nil
-		for _, t := range c.types.Transports() {
-			have = append(have, t.Name)
-		}
+		what, other, option = other, what, "transportPath"
 		_, misplaced = c.types.Role(p.typ)
 	}
 	var hints []string
 	_, given := p.node.Get("type")
-	switch meant := didYouMean(p.typ, have); {
+	switch meant := didYouMean(p.typ, c.typesAt(p.level)); {
 	case misplaced:
 		hints = append(hints, fmt.Sprintf("%s is a type of %s; move the block under %ss", p.typ, other, other))
 	case !given && meant != "":
@@ -106,7 +100,10 @@ func (c *checker) unknownType(p *part) {
 		hints = append(hints, meant)
 	}
 	if !misplaced {
-		hints = append(hints, "the types are "+strings.Join(have, ", "))
+		hints = append(hints, "the types are "+strings.Join(c.typesAt(p.level), ", "))
+	}
+	if len(searched) > 0 && !misplaced {
+		hints = append(hints, fmt.Sprintf("there is no file %s or %[1]s.* in %s (%s)", p.typ, strings.Join(searched, ", "), option))
 	}
 	pos := c.where(p.block, "type", "")
 	hint := strings.ReplaceAll(strings.Join(hints, "; "), "?;", "?")

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"kozo"
 	"kozo/internal/config/shape"
@@ -36,12 +37,14 @@ type LocalizeOptions struct {
 //   - every option of type port of a transport gets a free port, and with it an
 //     option "address" that is not empty becomes 127.0.0.1;
 //   - an option of type port of a role gets a free port if another one has it;
-//   - an option "bindAddress" becomes 127.0.0.1.
+//   - an option "bindAddress" becomes 127.0.0.1;
+//   - directories of programs that start in that of the file, which is where the
+//     name says, become absolute.
 //
 // Addresses that a transport would not take stay as they were. Aliases and merge
 // keys are written out, so that nodes which share a block can differ. If the file
 // is wrong the error is a *[Problems].
-func Localize(name string, data []byte, types *kozo.Registry, opts LocalizeOptions) ([]byte, error) {
+func Localize(name string, data []byte, types Types, opts LocalizeOptions) ([]byte, error) {
 	file, err := Parse(name, data, types)
 	if err != nil {
 		return nil, err
@@ -50,7 +53,10 @@ func Localize(name string, data []byte, types *kozo.Registry, opts LocalizeOptio
 	if err != nil {
 		return nil, err
 	}
-	l := localizer{types: types, opts: opts, draft: draft, ports: map[kozo.Port]bool{}}
+	l := localizer{dir: filepath.Dir(name), opts: opts, draft: draft, ports: map[kozo.Port]bool{}}
+	if err := l.paths(nil, file.System.Settings); err != nil {
+		return nil, err
+	}
 	for _, n := range file.System.Nodes {
 		if err := l.node(n); err != nil {
 			return nil, err
@@ -67,7 +73,7 @@ func Localize(name string, data []byte, types *kozo.Registry, opts LocalizeOptio
 }
 
 type localizer struct {
-	types *kozo.Registry
+	dir   string // of the file
 	opts  LocalizeOptions
 	draft *tree.Draft
 	ports map[kozo.Port]bool // in use on any node
@@ -82,6 +88,9 @@ func (l *localizer) node(n *system.Node) error {
 	}
 	at := []string{shape.SystemKey, string(n.Name)}
 	l.set(at, kozo.Values{"privateKey": private, "publicKey": public})
+	if err := l.paths(append(at, shape.OverrideKey), n.Settings); err != nil {
+		return err
+	}
 
 	files := files{filepath.Join(l.opts.Dir, string(n.Name)), map[string]bool{}}
 	if n.RoleStorage != "" {
@@ -100,6 +109,22 @@ func (l *localizer) node(n *system.Node) error {
 	return nil
 }
 
+// paths makes directories absolute, in the place where they stand.
+func (l *localizer) paths(at []string, s system.Settings) error {
+	for name, dirs := range map[string]kozo.Paths{"rolePath": s.RolePath, "transportPath": s.TransportPath, "importPath": s.ImportPath} {
+		keys := slices.Concat(at, []string{name})
+		if !l.draft.Has(keys...) || !slices.ContainsFunc(dirs, func(d string) bool { return !filepath.IsAbs(d) }) {
+			continue
+		}
+		dir, err := filepath.Abs(l.dir)
+		if err != nil {
+			return err
+		}
+		l.draft.Set(strings.Join(fromAll(dir, dirs), string(filepath.ListSeparator)), keys...)
+	}
+	return nil
+}
+
 // set writes values into the block under some keys.
 func (l *localizer) set(keys []string, values kozo.Values) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -108,9 +133,8 @@ func (l *localizer) set(keys []string, values kozo.Values) {
 }
 
 func (l *localizer) transport(keys []string, t *system.Transport, files files) error {
-	typ, _ := l.types.Transport(t.Type)
 	changed, addresses := kozo.Values{}, kozo.Values{}
-	for _, o := range typ.Options {
+	for _, o := range t.Options {
 		switch v := t.Values[o.Name].(type) {
 		case kozo.Path:
 			if v != "" {
@@ -127,8 +151,8 @@ func (l *localizer) transport(keys []string, t *system.Transport, files files) e
 			changed[o.Name] = port
 		}
 	}
-	if shape.Has(typ.Options, "port") {
-		for _, o := range typ.Options {
+	if shape.Has(t.Options, "port") {
+		for _, o := range t.Options {
 			switch v := t.Values[o.Name].(type) {
 			case kozo.List:
 				if o.Name == "address" && len(v) > 0 {
@@ -141,7 +165,7 @@ func (l *localizer) transport(keys []string, t *system.Transport, files files) e
 			}
 		}
 	}
-	if accepts(typ, t.Values, addresses) {
+	if accepts(t, addresses) {
 		maps.Copy(changed, addresses)
 	}
 	l.set(keys, changed)
@@ -149,8 +173,8 @@ func (l *localizer) transport(keys []string, t *system.Transport, files files) e
 }
 
 // accepts says whether a transport takes other addresses.
-func accepts(t kozo.TransportType, values, addresses kozo.Values) bool {
-	values = maps.Clone(values)
+func accepts(t *system.Transport, addresses kozo.Values) bool {
+	values := maps.Clone(t.Values)
 	for _, o := range t.Options {
 		text, changed := addresses[o.Name].(string)
 		if !changed {
@@ -167,9 +191,8 @@ func accepts(t kozo.TransportType, values, addresses kozo.Values) bool {
 }
 
 func (l *localizer) role(keys []string, r *system.Role, files files) error {
-	t, _ := l.types.Role(r.Type)
 	changed := kozo.Values{}
-	for _, o := range t.Options {
+	for _, o := range r.Options {
 		switch v := r.Values[o.Name].(type) {
 		case kozo.Path:
 			if v != "" {

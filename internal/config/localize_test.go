@@ -45,7 +45,7 @@ func TestLocalize(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out, err := config.Localize("config.yml", data, registry(t), config.LocalizeOptions{Dir: "/net", Key: keys(t), FreePort: ports()})
+			out, err := config.Localize("config.yml", data, config.Types{Registry: registry(t)}, config.LocalizeOptions{Dir: "/net", Key: keys(t), FreePort: ports()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -99,24 +99,24 @@ func bind(t *testing.T, bound map[string]bool, part any) {
 
 func TestLocalizeFails(t *testing.T) {
 	opts := config.LocalizeOptions{Dir: "/net", Key: keys(t), FreePort: ports()}
-	_, err := config.Localize("config.yml", []byte("system: {}\n"), registry(t), opts)
+	_, err := config.Localize("config.yml", []byte("system: {}\n"), config.Types{Registry: registry(t)}, opts)
 	if _, ok := errors.AsType[*config.Problems](err); !ok {
 		t.Errorf("a wrong file: %v", err)
 	}
 	busy := opts
 	busy.FreePort = func() (int, error) { return 0, os.ErrPermission }
-	if _, err := config.Localize("config.yml", good(t, "example"), registry(t), busy); !errors.Is(err, os.ErrPermission) {
+	if _, err := config.Localize("config.yml", good(t, "example"), config.Types{Registry: registry(t)}, busy); !errors.Is(err, os.ErrPermission) {
 		t.Errorf("no port: %v", err)
 	}
 	same := opts
 	same.Key = keys(t)
 	same.FreePort = func() (int, error) { return 40000, nil }
-	if _, err := config.Localize("config.yml", good(t, "example"), registry(t), same); err == nil {
+	if _, err := config.Localize("config.yml", good(t, "example"), config.Types{Registry: registry(t)}, same); err == nil {
 		t.Error("one port was given twice")
 	}
 	poor := opts
 	poor.Key = func(kozo.NodeName) (string, string, error) { return "", "", os.ErrPermission }
-	if _, err := config.Localize("config.yml", good(t, "example"), registry(t), poor); !errors.Is(err, os.ErrPermission) {
+	if _, err := config.Localize("config.yml", good(t, "example"), config.Types{Registry: registry(t)}, poor); !errors.Is(err, os.ErrPermission) {
 		t.Errorf("no key: %v", err)
 	}
 }

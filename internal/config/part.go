@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"kozo"
+	"kozo/internal/config/shape"
 	"kozo/internal/config/tree"
 	"kozo/internal/system"
 )
@@ -16,11 +17,20 @@ type part struct {
 	typ    string
 	common kozo.Values // of the options that every role or transport has
 	values kozo.Values // of the options that the type has
+	facts
 }
 
-// part reads the block of a role or a transport. options returns those of a
-// type, if there is one with this name.
-func (c *checker) part(at level, e tree.Entry, path string, common []kozo.Option, options func(string) ([]kozo.Option, bool)) (*part, bool) {
+// facts are what is known about a type.
+type facts struct {
+	own      []kozo.Option
+	freeForm string // why nothing is known about the options
+	program  bool   // the type is not one that the program has itself
+	known    bool   // there is such a type on this machine
+}
+
+// part reads the block of a role or a transport. find finds out about its type,
+// and says whether to go on; what is wrong with it it reports.
+func (c *checker) part(at level, e tree.Entry, path string, common []kozo.Option, find func(*part) (facts, bool)) (*part, bool) {
 	body, ok := c.entered(e, path, "options")
 	if !ok {
 		return nil, false
@@ -33,15 +43,46 @@ func (c *checker) part(at level, e tree.Entry, path string, common []kozo.Option
 		}
 		p.typ = t.Value.Text
 	}
-	own, known := options(p.typ)
-	if !known {
-		c.unknownType(p)
+	if p.facts, ok = find(p); !ok {
 		return nil, false
 	}
-	p.options = slices.Concat(common, own)
+	for _, o := range p.own {
+		if shape.Has(common, o.Name) {
+			c.fail(c.where(p.block, "type", ""), path, "it needs another name there", "the type %s describes an option %q, which every block has already", p.typ, o.Name)
+			return nil, false
+		}
+	}
+	if p.freeForm != "" || !p.known {
+		p.own = free(body, common)
+	}
+	p.options = slices.Concat(common, p.own)
 	all, ok := c.values(p.block, false)
-	p.common, p.values = subset(all, common), subset(all, own)
+	p.common, p.values = subset(all, common), subset(all, p.own)
 	return p, ok
+}
+
+// free makes options of whatever stands in a block.
+func free(body *tree.Node, common []kozo.Option) []kozo.Option {
+	var options []kozo.Option
+	for _, e := range body.Entries {
+		if !shape.Has(common, e.Key) {
+			options = append(options, kozo.Option{Name: e.Key, Type: kozo.TypeAny})
+		}
+	}
+	return options
+}
+
+// written returns the options of a program as they stand in the file.
+func (p *part) written() kozo.Values {
+	values := kozo.Values{}
+	for _, o := range free(p.node, nil) {
+		if _, common := p.common[o.Name]; common {
+			continue
+		}
+		e, _ := p.node.Get(o.Name)
+		values[o.Name], _ = anything(o, e.Value) // never fails
+	}
+	return values
 }
 
 func subset(values kozo.Values, options []kozo.Option) kozo.Values {
@@ -57,14 +98,22 @@ func (c *checker) role(e tree.Entry, path string, n *system.Node) *system.Role {
 		c.fail(e.Pos, path, "give the role another name", "the name %q is taken: the node itself speaks under it", e.Key)
 		return nil
 	}
-	p, ok := c.part(atRole, e, path, c.shape.Role, func(name string) ([]kozo.Option, bool) {
-		t, known := c.types.Role(name)
-		return t.Options, known
+	var t kozo.RoleType
+	p, ok := c.part(atRole, e, path, c.shape.Role, func(p *part) (facts, bool) {
+		built := false
+		if t, built = c.types.Role(p.typ); built {
+			return facts{own: t.Options, known: true}, true
+		}
+		ok := c.program(p, n, n.Settings.RolePath, func(search, imports []string) (found bool, searched []string, err error) {
+			t, searched, err = c.types.Programs.Role(p.typ, search, imports)
+			return t.Name != "", searched, err
+		})
+		c.freeForm(p, t.FreeForm)
+		return facts{own: t.Options, freeForm: t.FreeForm, program: true, known: t.Name != ""}, ok
 	})
 	if p == nil {
 		return nil
 	}
-	t, _ := c.types.Role(p.typ)
 	if t.NeedsStorage && n.RoleStorage == "" {
 		c.fail(e.Pos, path, fmt.Sprintf("give node %q a roleStorage, a directory in which it can write", n.Name),
 			"a role of type %s keeps things across restarts, and its node has no place for them", t.Name)
@@ -77,16 +126,24 @@ func (c *checker) role(e tree.Entry, path string, n *system.Node) *system.Role {
 		panic(err)
 	}
 	r := &system.Role{
-		Name: kozo.RoleName(e.Key), Type: t.Name, Description: o.Description, Known: true, Values: p.values,
+		Name: kozo.RoleName(e.Key), Type: p.typ, Description: o.Description, Known: p.known,
 		Limits:   kozo.Limits{Length: o.MessageQueueLength, Size: o.MessageQueueSize},
 		Inspects: t.Inspects,
-		New:      func() (kozo.Role, error) { return t.New(p.values) },
 	}
 	for _, option := range t.Options {
 		if option.Secret {
 			r.Secret = append(r.Secret, option.Name)
 		}
 	}
+	c.roles[r] = p.block
+	if p.program {
+		c.written[r] = p.written()
+	}
+	if !p.known {
+		return r
+	}
+	r.Options, r.Values, r.Late = p.own, p.values, t.LateInterest
+	r.New = func() (kozo.Role, error) { return t.New(p.values) }
 	c.try(p, func() error {
 		role, err := t.New(p.values)
 		if err != nil {
@@ -98,31 +155,52 @@ func (c *checker) role(e tree.Entry, path string, n *system.Node) *system.Role {
 		if sender, ok := role.(kozo.Publisher); ok {
 			r.Publishes, r.Declares = sender.Publishes(), true
 		}
-		c.note(p, role)
+		c.instance(p, role)
 		return nil
 	})
-	c.roles[r] = p.block
 	return r
 }
 
-func (c *checker) transport(e tree.Entry, path string) *system.Transport {
-	p, ok := c.part(atTransport, e, path, c.shape.Transport, func(name string) ([]kozo.Option, bool) {
-		t, known := c.types.Transport(name)
-		return t.Options, known
+func (c *checker) transport(e tree.Entry, path string, n *system.Node) *system.Transport {
+	var t kozo.TransportType
+	p, ok := c.part(atTransport, e, path, c.shape.Transport, func(p *part) (facts, bool) {
+		built := false
+		if t, built = c.types.Transport(p.typ); built {
+			return facts{own: t.Options, known: true}, true
+		}
+		ok := c.program(p, n, n.Settings.TransportPath, func(search, imports []string) (found bool, searched []string, err error) {
+			t, searched, err = c.types.Programs.Transport(p.typ, search, imports)
+			return t.Name != "", searched, err
+		})
+		c.freeForm(p, t.FreeForm)
+		return facts{own: t.Options, freeForm: t.FreeForm, program: true, known: t.Name != ""}, ok
 	})
 	if p == nil || !ok {
 		return nil
 	}
-	t, _ := c.types.Transport(p.typ)
-	out := &system.Transport{Name: e.Key, Type: t.Name, Known: true, Values: p.values}
+	out := &system.Transport{Name: e.Key, Type: p.typ, Known: p.known}
+	if p.program {
+		c.written[out] = p.written()
+	}
+	if !p.known {
+		return out
+	}
+	out.Options, out.Values = p.own, p.values
+	out.New = func(values kozo.Values) (kozo.Transport, error) {
+		transport, err := t.New(values)
+		if placer, ok := transport.(kozo.Placer); ok && err == nil {
+			err = placer.Place(n.Name, e.Key)
+		}
+		return transport, err
+	}
 	c.try(p, func() error {
-		transport, err := t.New(p.values)
+		transport, err := out.New(p.values)
 		if err != nil {
 			return err
 		}
 		transport.Endpoints() // so that it fails here, if it does
 		out.Transport = transport
-		c.note(p, transport)
+		c.instance(p, transport)
 		return nil
 	})
 	return out
@@ -161,8 +239,8 @@ func errorList(err error) []error {
 	return list
 }
 
-// note keeps what an instance takes on its machine and what it warns of.
-func (c *checker) note(p *part, instance any) {
+// instance keeps what an instance takes on its machine and what it warns of.
+func (c *checker) instance(p *part, instance any) {
 	if b, ok := instance.(kozo.Binder); ok {
 		for _, what := range b.Binds() {
 			c.taken = append(c.taken, bind{p.block, what})

@@ -19,6 +19,7 @@ type Problem struct {
 	Message string // what is wrong
 	Hint    string // what to do about it; can be empty
 	Source  string // the line as it stands in the file, without its end
+	Note    bool   // of a warning: all is well, and this is good to know
 }
 
 // String prints the problem as FILE:LINE:COLUMN: PATH: MESSAGE (HINT) with the

@@ -258,7 +258,7 @@ func TestEmptyRegistry(t *testing.T) {
 	if _, err := config.Schema(kozo.NewRegistry()); err != nil {
 		t.Error(err)
 	}
-	if _, err := config.Parse("config.yml", good(t, "example"), kozo.NewRegistry()); err == nil || !strings.Contains(err.Error(), `unknown type of role "timer"`) {
+	if _, err := config.Parse("config.yml", good(t, "example"), config.Types{Registry: kozo.NewRegistry()}); err == nil || !strings.Contains(err.Error(), `unknown type of role "timer"`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -100,10 +100,10 @@ func (c *checker) algorithms(b *block, values kozo.Values) {
 	check("hmac", secure.CheckMAC)
 }
 
-// idle warns of options that are known and change nothing: the roles and
-// transports of this program are those that it was built with.
+// idle warns of options that are known and change nothing: the transports of
+// this program are those that it was built with.
 func (c *checker) idle(b *block) {
-	for _, option := range []string{"rolePath", "transportPath", "importPath"} {
+	for _, option := range []string{"transportPath"} {
 		if at, given := b.place(option); given && (at.Kind == tree.List || at.Text != "") {
 			c.warn(at.Pos, b.path, "", option+": nothing is loaded from directories yet; kozo types lists what there is")
 		}
@@ -162,12 +162,12 @@ func (c *checker) node(e tree.Entry, root kozo.Values, keys map[secure.PublicKey
 		}
 	})
 	c.parts(b, shape.TransportsKey, "transport", func(e tree.Entry, path string) {
-		if t := c.transport(e, path); t != nil {
+		if t := c.transport(e, path, n); t != nil {
 			n.Transports = append(n.Transports, t)
 		}
 	})
 	c.binds()
-	digest["system."+e.Key] = digestNode(n, values, overrides)
+	digest["system."+e.Key] = c.digestNode(n, values, overrides)
 	return n
 }
 

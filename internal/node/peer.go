@@ -77,15 +77,11 @@ func (n *Node) newPeer(other *system.Node) *peer {
 }
 
 // expectedInterest is what the roles of a peer want according to the
-// configuration. Of a role whose type this program does not have everything is
-// expected, until the peer itself says what it wants.
+// configuration, until the peer itself says it.
 func expectedInterest(other *system.Node) []kozo.Filter {
 	var filters []kozo.Filter
 	for _, r := range other.Roles {
-		if !r.Known {
-			return []kozo.Filter{{}}
-		}
-		filters = append(filters, r.Interest...)
+		filters = append(filters, r.Wants()...)
 	}
 	return filters
 }

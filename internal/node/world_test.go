@@ -148,7 +148,7 @@ func (w *world) parse(settings string, specs []spec) *system.System {
 			fmt.Fprintf(&b, "      %s: {%s}\n", name, options)
 		}
 	}
-	file, err := config.Parse("test.yml", []byte(b.String()), w.types())
+	file, err := config.Parse("test.yml", []byte(b.String()), config.Types{Registry: w.types()})
 	if err != nil {
 		w.t.Fatalf("%v\n%s", err, b.String())
 	}

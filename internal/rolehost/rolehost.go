@@ -46,6 +46,7 @@ type Host struct {
 	next    kozo.Role // made to ask for its limits, and not run yet
 	current kozo.Role // runs
 	state   supervise.State
+	lost    map[kozo.Cause]uint64 // taken, and lost on the way from there
 }
 
 // Restarts of a role that fails: the first pause, the longest one, and how long
@@ -113,6 +114,7 @@ func (h *Host) runOnce(ctx context.Context) error {
 	return role.Run(ctx, &kozo.Env{
 		Self: h.cfg.Ref, Inbox: inbox{h.inbox}, Send: h.sender.Send, SetInterest: h.cfg.SetInterest,
 		Storage: h.cfg.Storage, Out: h.cfg.Out, Log: h.cfg.Log, Reopen: h.reopen, Inspect: h.cfg.Inspect,
+		Account: h.account, Lost: h.addLost,
 	})
 }
 
@@ -151,26 +153,63 @@ func (h *Host) Reopen() {
 	}
 }
 
-// Status returns a snapshot of the role.
-func (h *Host) Status() status.Role {
-	counts := h.inbox.Counts()
+// addLost counts messages that the role has taken for others, who did not get
+// them.
+func (h *Host) addLost(cause kozo.Cause, messages uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := status.Role{
-		Name: string(h.cfg.Ref.Role), Type: h.cfg.Type,
-		State: h.state.State, Restarts: h.state.Restarts, Sent: h.sender.Sent(),
-		Inbox: status.Inbox{
-			Offered: counts.Offered, Taken: counts.Taken,
-			Queued: uint64(counts.Queued), Bytes: uint64(counts.Bytes),
-			Dropped: map[string]uint64{},
-		},
+	if messages == 0 {
+		return
+	}
+	if h.lost == nil {
+		h.lost = map[kozo.Cause]uint64{}
+	}
+	h.lost[cause] += messages
+}
+
+func (h *Host) account() kozo.Account {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	a, _ := h.accountLocked()
+	return a
+}
+
+func (h *Host) accountLocked() (kozo.Account, queue.Counts) {
+	counts := h.inbox.Counts() // after what was lost was taken
+	a := kozo.Account{
+		Offered: counts.Offered, Taken: counts.Taken, Queued: counts.Queued,
+		Dropped: map[kozo.Cause]uint64{}, Sent: h.sender.Sent(),
 	}
 	for cause, n := range map[kozo.Cause]uint64{
 		kozo.InboxFull: counts.Full, kozo.Oversize: counts.Oversize, kozo.Cut: counts.Left,
 	} {
 		if n > 0 {
-			s.Inbox.Dropped[string(cause)] = n
+			a.Dropped[cause] = n
 		}
+	}
+	for cause, n := range h.lost {
+		n = min(n, a.Taken)
+		a.Taken -= n
+		a.Dropped[cause] += n
+	}
+	return a, counts
+}
+
+// Status returns a snapshot of the role.
+func (h *Host) Status() status.Role {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	a, counts := h.accountLocked()
+	s := status.Role{
+		Name: string(h.cfg.Ref.Role), Type: h.cfg.Type,
+		State: h.state.State, Restarts: h.state.Restarts, Sent: a.Sent,
+		Inbox: status.Inbox{
+			Offered: a.Offered, Taken: a.Taken, Queued: a.Queued, Bytes: counts.Bytes,
+			Dropped: map[string]uint64{},
+		},
+	}
+	for cause, n := range a.Dropped {
+		s.Inbox.Dropped[string(cause)] = n
 	}
 	if h.state.Err != nil {
 		s.Error = h.state.Err.Error()

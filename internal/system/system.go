@@ -21,9 +21,9 @@ type Settings struct {
 	MaxBufferReadSize   kozo.Size     `option:"maxBufferReadSize" default:"64KiB" min:"512" max:"16MiB" doc:"Most bytes to read from a connection at a time. Each read has its own time limit, so the time that a message may take grows with its size in units of this."`
 	Cipher              kozo.List     `option:"cipher" default:"aes256-gcm@openssh.com, aes128-gcm@openssh.com, chacha20-poly1305@openssh.com, aes256-ctr" doc:"Ciphers, by their SSH names, best first. Two nodes use the first one of the dialling node that both have."`
 	HMAC                kozo.List     `option:"hmac" default:"hmac-sha2-256-etm@openssh.com, hmac-sha2-512-etm@openssh.com, hmac-sha2-256, hmac-sha1" doc:"Message authentication codes, by their SSH names, best first. Ciphers that authenticate by themselves (gcm, poly1305) do not use one."`
-	RolePath            kozo.Paths    `option:"rolePath" default:"" doc:"Directories with roles of your own. Not used yet."`
+	RolePath            kozo.Paths    `option:"rolePath" default:"" doc:"Directories with programs that are roles, one file for each type: TYPE or TYPE.*, for instance doorbell.py. The environment variable KOZOROLEPATH adds some."`
 	TransportPath       kozo.Paths    `option:"transportPath" default:"" doc:"Directories with transports of your own. Not used yet."`
-	ImportPath          kozo.Paths    `option:"importPath" default:"" doc:"Directories that roles and transports of your own load modules from. Not used yet."`
+	ImportPath          kozo.Paths    `option:"importPath" default:"" doc:"Directories that come first where such programs look for modules and other programs (PYTHONPATH, NODE_PATH, PATH). The environment variable KOZOIMPORTPATH adds some."`
 }
 
 // QueueAge is the effective outgoingQueueAge.
@@ -122,12 +122,14 @@ type Role struct {
 	Name        kozo.RoleName
 	Type        string
 	Description string
-	Known       bool // this program has the type; if not, all below is empty
+	Known       bool // the type is known here; if not, all below is empty
 	Limits      kozo.Limits
+	Options     []kozo.Option // that the type has
 	Values      kozo.Values
 	Secret      []string // names of the options that are not to be shown
 	Inspects    bool     // it is given a view into the node
 	Interest    []kozo.Filter
+	Late        bool // what it wants is known only when it runs
 
 	// Publishes has the filters of a kozo.Publisher; Declares says that the
 	// role is one.
@@ -138,12 +140,23 @@ type Role struct {
 	New func() (kozo.Role, error)
 }
 
+// Wants returns what a role wants as far as the configuration tells: everything
+// if it does not.
+func (r *Role) Wants() []kozo.Filter {
+	if !r.Known || r.Late {
+		return []kozo.Filter{{}}
+	}
+	return r.Interest
+}
+
 // Transport is a transport of a node.
 type Transport struct {
 	Name      string
 	Type      string
+	Options   []kozo.Option // that the type has
 	Values    kozo.Values
-	Known     bool           // this program has the type; if not, Transport is nil
+	Known     bool // the type is known here; if not, there is nothing else
+	New       func(kozo.Values) (kozo.Transport, error)
 	Transport kozo.Transport // describes how to reach the node; dials and listens on it
 }
 

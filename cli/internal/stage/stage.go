@@ -26,7 +26,7 @@ type Stage struct {
 	Nodes  []kozo.NodeName // of the configuration, in its order
 	RunDir string          // for the control sockets; empty means the usual one
 
-	types *kozo.Registry
+	types config.Types
 	usual control.Dirs
 	ports map[int]bool
 }
@@ -34,7 +34,7 @@ type Stage struct {
 // New makes an empty stage. Its owner removes it. The nodes have their control
 // sockets in one of the usual directories, unless they would be in the way of
 // others there.
-func New(types *kozo.Registry, usual control.Dirs) (*Stage, error) {
+func New(types config.Types, usual control.Dirs) (*Stage, error) {
 	dir, err := os.MkdirTemp("", "kozo-")
 	if err != nil {
 		return nil, err

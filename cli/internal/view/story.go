@@ -45,10 +45,7 @@ func Explain(e system.Edge) Explained {
 func wants(from, to *system.Node) []Wanted {
 	found := []Wanted{}
 	for _, r := range to.Roles {
-		if !r.Known {
-			found = append(found, Wanted{Role: string(r.Name), Filter: "*", From: senders(from, kozo.Filter{})})
-		}
-		for _, f := range r.Interest {
+		for _, f := range r.Wants() {
 			if by := senders(from, f); len(by) > 0 {
 				found = append(found, Wanted{Role: string(r.Name), Filter: f.String(), From: by})
 			}

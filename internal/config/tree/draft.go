@@ -72,6 +72,19 @@ func find(block *yaml.Node, key string) int {
 	return -1
 }
 
+// Has says whether there is a value under some keys, the outermost first.
+func (d *Draft) Has(keys ...string) bool {
+	block := d.document.Content[0]
+	for _, key := range keys {
+		i := find(block, key)
+		if block.Kind != yaml.MappingNode || i < 0 {
+			return false
+		}
+		block = block.Content[i]
+	}
+	return true
+}
+
 // Set replaces or adds the value under some keys, the outermost first. Blocks
 // that are missing or empty are made. The value is a string or an int.
 func (d *Draft) Set(value any, keys ...string) {

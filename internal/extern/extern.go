@@ -1,0 +1,128 @@
+// Package extern has the types of roles and transports that are programs: files
+// in directories, in any language, that are run and spoken to in lines of JSON.
+// docs/protocol-programs.md says what is spoken. The parts are in the packages
+// below: program finds and describes a file, process runs one, protocol has the
+// lines, and talk a whole conversation.
+package extern
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"kozo"
+	"kozo/internal/extern/program"
+	"kozo/internal/extern/protocol"
+)
+
+// Dirs are the directories of the environment, searched after those of the
+// configuration.
+type Dirs struct{ Roles, Transports, Imports []string }
+
+// Set finds types, and remembers what they say about themselves: a file is asked
+// once. Its methods may be called by several goroutines at once.
+type Set struct {
+	dirs Dirs
+
+	mu    sync.Mutex
+	asked map[string]*answer // by path and directories of modules
+	roles map[string]kozo.RoleType
+}
+
+type answer struct {
+	once sync.Once
+	d    *protocol.Description
+	err  error
+}
+
+// New returns a set that knows nothing yet.
+func New(dirs Dirs) *Set {
+	return &Set{dirs: dirs, asked: map[string]*answer{}, roles: map[string]kozo.RoleType{}}
+}
+
+// Roles returns the types of roles that were found so far, by name.
+func (s *Set) Roles() []kozo.RoleType {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.roles), func(a, b kozo.RoleType) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// RoleNames returns the names of the types of roles for which there are files in
+// some directories or in those of the environment. None of them is run.
+func (s *Set) RoleNames(search []string) []string {
+	return program.List(slices.Concat(search, s.dirs.Roles))
+}
+
+// Role returns the type of role for which there is a program in some directories
+// or in those of the environment, and where it has looked. If there is none the
+// name of the type is empty. The error says what is wrong with the file.
+func (s *Set) Role(name string, search, imports []string) (t kozo.RoleType, searched []string, err error) {
+	searched = slices.Concat(search, s.dirs.Roles)
+	f, err := s.find(name, protocol.KindRole, searched, imports)
+	if f == nil || err != nil {
+		return t, searched, err
+	}
+	t = f.roleType()
+	s.mu.Lock()
+	s.roles[name] = t
+	s.mu.Unlock()
+	return t, searched, nil
+}
+
+// found is a program that was found and described.
+type found struct {
+	*program.Program
+	*protocol.Description
+	freeForm string // why its options are not described
+}
+
+// find finds a program and asks it what it is. There may be none.
+func (s *Set) find(name, kind string, search, imports []string) (*found, error) {
+	path, err := program.Find(search, name)
+	if path == "" || err != nil {
+		return nil, err
+	}
+	// It is run in another directory than this one.
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
+	p := &program.Program{Path: path, Type: name}
+	for _, dir := range slices.Concat(imports, s.dirs.Imports) {
+		if dir, err = filepath.Abs(dir); err != nil {
+			return nil, err
+		}
+		p.Imports = append(p.Imports, dir)
+	}
+	d, err := s.describe(p)
+	if u, ok := errors.AsType[*program.UndescribedError](err); ok {
+		return &found{p, &protocol.Description{Kind: kind, FreeForm: true}, u.Reason}, nil
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case d.Kind != kind:
+		return nil, fmt.Errorf("%s describes itself as a %s, and was found among the %ss", path, d.Kind, kind)
+	case d.FreeForm:
+		return &found{p, d, fmt.Sprintf("%s --describe says nothing about options", path)}, nil
+	}
+	return &found{p, d, ""}, nil
+}
+
+// describe returns what a program says about itself.
+func (s *Set) describe(p *program.Program) (*protocol.Description, error) {
+	key := strings.Join(append([]string{p.Path}, p.Imports...), "\x00")
+	s.mu.Lock()
+	a := s.asked[key]
+	if a == nil {
+		a = &answer{}
+		s.asked[key] = a
+	}
+	s.mu.Unlock()
+	a.once.Do(func() { a.d, a.err = p.Describe(context.Background()) })
+	return a.d, a.err
+}

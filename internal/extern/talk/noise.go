@@ -1,0 +1,65 @@
+package talk
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"kozo"
+)
+
+// The bounds of what a program can write into the log: so many lines at once,
+// then so many in a second.
+const (
+	noiseBurst  = 100
+	noisePerSec = 10
+)
+
+// noise takes lines of a program into the log, and counts what is too much.
+type noise struct {
+	log *slog.Logger
+
+	mu     sync.Mutex
+	tokens float64
+	last   time.Time
+	missed int
+}
+
+func newNoise(log *slog.Logger) *noise {
+	return &noise{log: log, tokens: noiseBurst, last: time.Now()}
+}
+
+// say logs a line.
+func (n *noise) say(level slog.Level, message, text string) {
+	n.mu.Lock()
+	now := time.Now()
+	n.tokens = min(noiseBurst, n.tokens+now.Sub(n.last).Seconds()*noisePerSec)
+	n.last = now
+	if n.tokens < 1 {
+		n.missed++
+		n.mu.Unlock()
+		return
+	}
+	n.tokens--
+	missed := n.missed
+	n.missed = 0
+	n.mu.Unlock()
+	n.report(missed)
+	n.log.Log(context.Background(), level, message, "text", kozo.Printable(text))
+}
+
+// flush reports what was left out last.
+func (n *noise) flush() {
+	n.mu.Lock()
+	missed := n.missed
+	n.missed = 0
+	n.mu.Unlock()
+	n.report(missed)
+}
+
+func (n *noise) report(missed int) {
+	if missed > 0 {
+		n.log.Warn("the program says more than fits into the log", "lines left out", missed)
+	}
+}
