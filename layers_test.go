@@ -24,7 +24,7 @@ var rooms = map[string][]string{
 
 	// Front doors.
 	"cmd/kozo":           {"cli", "standard"},
-	"cli":                {".", "cli/internal/fleet", "cli/internal/stage", "cli/internal/term", "cli/internal/view", "internal/config", "internal/control", "internal/extern", "internal/hostnet", "internal/node", "internal/resolve", "internal/sdnotify", "internal/secure", "internal/status", "internal/system"},
+	"cli":                {".", "cli/internal/fleet", "cli/internal/stage", "cli/internal/term", "cli/internal/view", "internal/config", "internal/control", "internal/extern", "internal/hostnet", "internal/node", "internal/resolve", "internal/sdnotify", "internal/secure", "internal/status", "internal/system", "internal/tidy"},
 	"cli/internal/fleet": {},
 	"cli/internal/stage": {".", "cli/internal/fleet", "internal/config", "internal/control", "internal/secure", "internal/status"},
 	"cli/internal/term":  {},
@@ -62,6 +62,7 @@ var rooms = map[string][]string{
 	"internal/status":    {},
 	"internal/storage":   {"."},
 	"internal/supervise": {},
+	"internal/tidy":      {},
 	"internal/wire":      {"."},
 
 	// For tests: a virtual machine with Bluetooth and GPIO.

@@ -20,6 +20,7 @@ import (
 	"kozo/internal/resolve"
 	"kozo/internal/sdnotify"
 	"kozo/internal/status"
+	"kozo/internal/tidy"
 )
 
 // runOptions are the flags of run, which the bare "kozo CONFIG NODE" has too.
@@ -87,11 +88,12 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 	if err != nil {
 		whole = path
 	}
+	memory := tidy.New()
 	n, err := node.New(node.Config{
 		System: file.System, Self: self.Name, Key: key,
 		Version: Version, ConfigPath: whole,
 		Out: audience.of(a.stdout), Log: log, LogLevel: level,
-		Net: network(self.Name), Helper: helper,
+		Net: network(self.Name), Helper: helper, Stir: memory.Stir,
 	})
 	if err != nil {
 		return misconfigured("%s: %w", self.Name, err)
@@ -119,6 +121,7 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 			}
 		})
 	}
+	parts.Go(func() { memory.Run(ctx) })
 	hangups := reopenRequests() // from now on, and not when the goroutine runs
 	parts.Go(func() { reopenOn(ctx, hangups, n) })
 	parts.Go(func() { tellManager(ctx, notify, n, log) })

@@ -40,6 +40,10 @@ type Config struct {
 	// Helper makes the command that runs the helper of a type of role.
 	Helper func(ctx context.Context, roleType string) *exec.Cmd
 
+	// Stir is called after each handshake, which needs much memory for a moment.
+	// It does not block, and can be nil.
+	Stir func()
+
 	// Net makes the way to the outside that a transport is given. It is called
 	// once for each transport of the node, with the transport's log.
 	Net func(*slog.Logger) *kozo.TransportEnv
@@ -91,6 +95,9 @@ func New(cfg Config) (*Node, error) {
 		router: router.New(wire.AppendMessage),
 		peers:  map[kozo.NodeName]*peer{},
 		ready:  make(chan struct{}),
+	}
+	if n.cfg.Stir == nil {
+		n.cfg.Stir = func() {}
 	}
 	_, _ = rand.Read(n.boot[:]) // never fails
 	n.life, n.stopAll = context.WithCancel(context.Background())

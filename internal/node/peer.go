@@ -98,6 +98,7 @@ func (p *peer) targets(edge system.Edge) []link.Target {
 			Rank: int(kozo.Best - t.Priority), Timeout: cmp.Or(times.Dial, dialTimeout), Hello: times.Handshake,
 			Dial: func(ctx context.Context) (link.Conn, error) {
 				conn, err := port.dial(ctx, t.Remote.Remote(p.config.Name), t.Endpoint, cfg)
+				p.node.cfg.Stir()
 				if err != nil {
 					return nil, err
 				}

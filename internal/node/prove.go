@@ -61,11 +61,14 @@ func (p *port) admit(ctx context.Context, raw net.Conn) {
 	c, err := p.identify(ctx, raw, cfg)
 	cancel()
 	leave()
+	p.node.cfg.Stir()
 	if err != nil {
 		p.refuse(err)
 		return
 	}
-	p.node.peers[c.Peer()].welcome(c, times)
+	// In a goroutine of its own: the stack of this one has grown with the
+	// handshake, and the connection may last for months.
+	p.node.conns.Go(func() { p.node.peers[c.Peer()].welcome(c, times) })
 }
 
 // identify finds out who has connected.
