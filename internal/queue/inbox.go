@@ -21,7 +21,7 @@ type Counts struct {
 	Left     uint64 // in the inbox when it was closed, or put in later
 
 	Bytes  uint64        // of what is queued
-	Unread time.Duration // for how long something has been queued with nothing being taken
+	Unread time.Duration // for how long something has been queued with nothing being taken, at least
 }
 
 // Inbox is a bounded queue that drops the oldest. It is safe for concurrent use
@@ -40,6 +40,7 @@ type Inbox[T any] struct {
 	used    int
 	counts  Counts
 	since   time.Duration // since base: the last take, or when something came into the empty inbox
+	taken   bool          // something after since, without a look at the clock
 	waiters int           // in Take
 	done    bool
 }
@@ -84,8 +85,10 @@ func (q *Inbox[T]) Put(values ...T) {
 		q.remove()
 		q.counts.Full++
 	}
+	if (wasEmpty || q.taken) && q.counts.Queued > 0 {
+		q.since, q.taken = time.Since(q.base), false
+	}
 	if wasEmpty && q.counts.Queued > 0 {
-		q.since = time.Since(q.base)
 		q.signal()
 	}
 }
@@ -171,7 +174,11 @@ func (q *Inbox[T]) Counts() Counts {
 	defer q.mu.Unlock()
 	c := q.counts
 	if c.Queued > 0 {
-		c.Unread = time.Since(q.base) - q.since
+		now := time.Since(q.base)
+		if q.taken {
+			q.since, q.taken = now, false
+		}
+		c.Unread = now - q.since
 	}
 	return c
 }
@@ -188,10 +195,15 @@ func (q *Inbox[T]) take() (v T, ok bool) {
 	if q.counts.Queued == 0 {
 		return v, false
 	}
+	last := len(q.ring[q.first]) == 1
 	v = *q.remove()
 	q.counts.Taken++
 	if q.counts.Queued > 0 {
-		q.since = time.Since(q.base)
+		// The clock costs more than all the rest: of values that came together
+		// only the last one looks at it.
+		if q.taken = !last; last {
+			q.since = time.Since(q.base)
+		}
 		if q.waiters > 0 { // the one token may have woken this taker alone
 			q.signal()
 		}

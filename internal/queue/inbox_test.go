@@ -275,6 +275,35 @@ func TestInboxUnread(t *testing.T) {
 	})
 }
 
+// Of values that came together only the last one looks at the clock when it is
+// taken: the others are seen at the next opportunity.
+func TestInboxUnreadTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := NewInbox(10, 100, oneByte[int])
+		q.Put(1, 2, 3, 4)
+		unread := func(want time.Duration) {
+			t.Helper()
+			if u := q.Counts().Unread; u != want {
+				t.Errorf("unread for %v, should be %v", u, want)
+			}
+		}
+		time.Sleep(time.Minute)
+		unread(time.Minute)
+		q.TryTake()
+		unread(0)
+		time.Sleep(20 * time.Second)
+		unread(20 * time.Second)
+		q.TryTake()
+		q.Put(5)
+		time.Sleep(5 * time.Second)
+		unread(5 * time.Second)
+		q.TryTake()
+		q.TryTake() // the last of the four
+		time.Sleep(time.Second)
+		unread(time.Second)
+	})
+}
+
 func TestInboxMemory(t *testing.T) {
 	q := NewInbox(100000, 1<<30, oneByte[*int])
 	for range 10000 {
