@@ -84,6 +84,7 @@ type Link struct {
 
 	mu      sync.Mutex
 	outbox  *queue.Frames
+	writing bool // the writer will look into the outbox again before it sleeps
 	ledger  ledger
 	flushed chan struct{} // closed when nothing is queued or in flight; nil if nobody waits
 	session *session      // the latest whose hello was answered
@@ -104,8 +105,9 @@ func New(cfg Config) *Link {
 }
 
 // Offer takes an encoded message that the peer wants, to be sent as soon as the
-// link is up. It never blocks; frame is copied. at is the present time.
-func (l *Link) Offer(frame []byte, at time.Time) {
+// link is up. It never blocks. at is the present time. frame is copied, unless
+// keep says that nobody will change it.
+func (l *Link) Offer(frame []byte, at time.Time, keep bool) {
 	l.mu.Lock()
 	l.ledger.offered++
 	if l.off() {
@@ -114,14 +116,14 @@ func (l *Link) Offer(frame []byte, at time.Time) {
 		return
 	}
 	l.expire(at)
-	dropped, ok := l.outbox.Push(frame, at)
+	dropped, ok := l.outbox.Push(frame, at, keep)
 	l.ledger.drop(kozo.QueueFull, dropped)
 	if !ok {
 		l.ledger.drop(kozo.Oversize, 1)
 	}
-	first := ok && l.outbox.Len() == 1
+	wake := ok && l.outbox.Len() == 1 && !l.writing
 	l.mu.Unlock()
-	if first {
+	if wake {
 		signal(l.wake)
 	}
 }

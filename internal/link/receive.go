@@ -48,7 +48,7 @@ func (r *receiver) read(reader *wire.Reader) error {
 // one lock and one wake-up for all of them, and one copy of their bytes.
 const (
 	mostTogether  = 128
-	bytesTogether = 32 << 10
+	bytesTogether = 28 << 10 // the runtime allocates no more than this cheaply
 )
 
 // take receives the message in payload, and those like it that are there too.

@@ -6,16 +6,12 @@ import (
 	"io"
 	"time"
 
+	"kozo/internal/queue"
 	"kozo/internal/wire"
 )
 
-const (
-	// batch is how much is written at a time: as much as one SSH packet holds.
-	batch = 32 << 10
-
-	// byeTimeout bounds the goodbye to a peer that may not be there any more.
-	byeTimeout = 200 * time.Millisecond
-)
+// byeTimeout bounds the goodbye to a peer that may not be there any more.
+const byeTimeout = 200 * time.Millisecond
 
 // pongs is what the reading side of a session tells the writing side.
 type pongs struct {
@@ -64,6 +60,7 @@ func (l *Link) serve(ctx context.Context, s *session) *session {
 	}
 	l.mu.Lock()
 	l.ledger.cut()
+	l.writing = false
 	l.mu.Unlock()
 	l.setDown(err)
 	return nil
@@ -77,9 +74,9 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 	if err := w.ping(s.stream); err != nil {
 		return nil, err
 	}
-	var buf []byte
+	var chunk *queue.Chunk
 	for {
-		// A ping goes between two batches, however much there is to send.
+		// A ping goes between two chunks, however much there is to send.
 		select {
 		case <-ticker.C:
 			if err := w.ping(s.stream); err != nil {
@@ -87,13 +84,10 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 			}
 		default:
 		}
-		frames, flushing := l.take(buf[:0])
-		if len(frames) > 0 {
-			if _, err := s.stream.Write(frames); err != nil {
+		var flushing bool
+		if chunk, flushing = l.take(chunk); chunk != nil {
+			if _, err := s.stream.Write(chunk.Bytes()); err != nil {
 				return nil, err
-			}
-			if cap(frames) <= 2*batch {
-				buf = frames
 			}
 			continue
 		}
@@ -123,18 +117,24 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 	}
 }
 
-// take moves frames from the outbox to the stream's side of the ledger. flushing
-// says that somebody waits for the confirmation of what is in flight.
-func (l *Link) take(buf []byte) (frames []byte, flushing bool) {
+// take moves a chunk of frames from the outbox to the stream's side of the
+// ledger; the last one has been written. flushing says that somebody waits for
+// the confirmation of what is in flight.
+func (l *Link) take(last *queue.Chunk) (chunk *queue.Chunk, flushing bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if last != nil {
+		l.outbox.Recycle(last)
+	}
 	if l.outbox.Len() > 0 {
 		l.expire(time.Now())
 	}
-	frames, n := l.outbox.Pop(buf, batch)
-	l.ledger.written += uint64(n)
+	if chunk = l.outbox.Take(); chunk != nil {
+		l.ledger.written += uint64(chunk.Len())
+	}
+	l.writing = chunk != nil
 	l.release()
-	return frames, l.flushed != nil
+	return chunk, l.flushed != nil
 }
 
 // watch is the reading side of a session: what the peer says about how it is
@@ -154,6 +154,7 @@ type watch struct {
 func (w *watch) ping(stream io.Writer) error {
 	l := w.link
 	l.mu.Lock()
+	l.outbox.Trim()
 	w.pingID++
 	w.pingSent = time.Now()
 	p := wire.Ping{ID: w.pingID, Wall: w.pingSent.UnixNano()}

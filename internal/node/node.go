@@ -109,7 +109,7 @@ func New(cfg Config) (*Node, error) {
 	room := max(128, 2*len(cfg.System.Nodes))
 	n.gate = gate.New(room, room/2)
 	n.voice = &rolehost.Sender{
-		From: kozo.RoleRef{Node: cfg.Self, Role: kozo.NodeRole}, Out: n.router.Send,
+		From: kozo.RoleRef{Node: cfg.Self, Role: kozo.NodeRole}, Out: n.router.Outlet().Send,
 	}
 	for _, t := range self.Transports {
 		log := cfg.Log.With("transport", t.Name)
@@ -205,7 +205,7 @@ func (n *Node) makeRoles() error {
 			Size:       router.Size,
 			Storage:    store, Out: out,
 			Log:     n.cfg.Log.With("role", string(r.Name)),
-			Send:    n.router.Send,
+			Send:    n.router.Outlet().Send,
 			Inspect: n.inspect(r),
 			SetInterest: func(filters []kozo.Filter) {
 				n.router.SetLocal(r.Name, host, filters)

@@ -5,28 +5,45 @@ package queue
 
 import "time"
 
-// What a queue keeps when it is empty. More than that was for a burst.
 const (
+	// ChunkSize is the size of a full chunk: as much as one SSH packet holds, and
+	// the runtime allocates cheaply.
+	ChunkSize = 32<<10 - 8
+
+	smallChunk = 512     // the first one
+	largeFrame = 8 << 10 // has a chunk of its own, so that little of others stays empty
+
+	// What a queue keeps for longer. More than that was for a burst.
 	keepBytes = 64 << 10
 	keepCount = 512
 )
 
-// Frames holds encoded frames back to back in one ring of bytes, without a
-// slice for each. It is bounded in frames and in bytes, which are allocated only
-// as they are needed and released when the queue is drained. It is not safe for
-// concurrent use: its owner has the lock.
+// Frames holds encoded frames back to back in chunks of bytes, without a slice
+// for each, to be written chunk by chunk. It is bounded in frames and in their
+// bytes; the chunks are allocated only as they are needed, used again, and
+// released by Trim. It is not safe for concurrent use: its owner has the lock.
 type Frames struct {
 	maxCount, maxBytes int
 
-	ring  []byte
-	first int // where the oldest byte is
-	bytes int
-
-	marks  []mark // a ring as well
-	oldest int    // where the mark of the oldest frame is
-	count  int
+	oldest, newest *Chunk // a list; nil if the queue is empty
+	spare          *Chunk // a list of empty ones
+	spareBytes     int
+	count, bytes   int
+	most           int // bytes since the last Trim
 
 	base time.Time // what the times of the marks count from
+}
+
+// Chunk is some frames back to back.
+type Chunk struct {
+	data  []byte
+	marks []mark
+
+	from  int // where the first frame begins that has not been dropped
+	first int // its number
+
+	alone bool // of a large frame, which others may have too; not used again
+	next  *Chunk
 }
 
 // mark is the length of a frame and when it was queued.
@@ -35,16 +52,24 @@ type mark struct {
 	size int
 }
 
+// Bytes returns the frames. It is not to be changed.
+func (c *Chunk) Bytes() []byte { return c.data[c.from:] }
+
+// Len returns the number of frames.
+func (c *Chunk) Len() int { return len(c.marks) - c.first }
+
 // NewFrames returns a queue for at most maxCount frames that have at most
 // maxBytes bytes together.
 func NewFrames(maxCount, maxBytes int) *Frames {
 	return &Frames{maxCount: max(maxCount, 0), maxBytes: max(maxBytes, 0)}
 }
 
-// Push copies a frame into the queue; at is the time from which its age counts.
-// dropped is the number of the oldest frames that had to go for it. ok is false
-// if the queue could not hold the frame even when empty: then nothing changes.
-func (q *Frames) Push(frame []byte, at time.Time) (dropped int, ok bool) {
+// Push puts a frame into the queue; at is the time from which its age counts.
+// keep says that nobody will change the frame any more, so that a large one need
+// not be copied. dropped is the number of the oldest frames that had to go for
+// it. ok is false if the queue could not hold the frame even when empty: then
+// nothing changes.
+func (q *Frames) Push(frame []byte, at time.Time, keep bool) (dropped int, ok bool) {
 	if len(frame) > q.maxBytes || q.maxCount == 0 {
 		return 0, false
 	}
@@ -55,39 +80,107 @@ func (q *Frames) Push(frame []byte, at time.Time) (dropped int, ok bool) {
 	if q.base.IsZero() {
 		q.base = at
 	}
-	q.grow(len(frame))
-	end := (q.first + q.bytes) % max(len(q.ring), 1)
-	copy(q.ring, frame[copy(q.ring[end:], frame):])
-	q.bytes += len(frame)
-	q.marks[(q.oldest+q.count)%len(q.marks)] = mark{at: at.Sub(q.base), size: len(frame)}
+	c := q.newest
+	switch {
+	case len(frame) > largeFrame:
+		c = &Chunk{data: frame, alone: true}
+		if !keep {
+			c.data = append([]byte(nil), frame...)
+		}
+		q.add(c)
+	case c == nil || c.alone || len(frame) > cap(c.data)-len(c.data):
+		c = q.chunk(len(frame))
+		q.add(c)
+		fallthrough
+	default:
+		c.data = append(c.data, frame...)
+	}
+	c.marks = append(c.marks, mark{at: at.Sub(q.base), size: len(frame)})
 	q.count++
+	q.bytes += len(frame)
+	q.most = max(q.most, q.bytes)
 	return dropped, true
 }
 
-// Pop appends whole frames to dst, oldest first, and takes them out: as many as
-// fit into limit bytes, but at least one if there is any. n is their number.
-func (q *Frames) Pop(dst []byte, limit int) (out []byte, n int) {
-	size := 0
-	for n < q.count {
-		next := q.marks[(q.oldest+n)%len(q.marks)].size
-		if n > 0 && size+next > limit {
-			break
-		}
-		size += next
-		n++
+// chunk returns an empty chunk with room for so many bytes. The more there is in
+// the queue, the larger it is.
+func (q *Frames) chunk(room int) *Chunk {
+	want := smallChunk
+	if q.newest != nil {
+		want = max(2*cap(q.newest.data), smallChunk)
 	}
-	head := q.ring[q.first:min(q.first+size, len(q.ring))]
-	dst = append(dst, head...)
-	dst = append(dst, q.ring[:size-len(head)]...)
-	q.forget(n, size)
-	return dst, n
+	want = max(min(want, ChunkSize, q.maxBytes), room)
+	if c := q.spare; c != nil {
+		q.spare, c.next = c.next, nil
+		q.spareBytes -= cap(c.data)
+		if cap(c.data) >= want {
+			return c
+		}
+	}
+	return &Chunk{data: make([]byte, 0, want)}
+}
+
+func (q *Frames) add(c *Chunk) {
+	if q.newest == nil {
+		q.oldest = c
+	} else {
+		q.newest.next = c
+	}
+	q.newest = c
+}
+
+// Take takes out the oldest frames, as many as are in one chunk: those that fit
+// into [ChunkSize] bytes, roughly, or a large one. It returns nil if there is
+// none. Whoever has written a chunk gives it back with [Frames.Recycle].
+func (q *Frames) Take() *Chunk {
+	c := q.oldest
+	if c == nil {
+		return nil
+	}
+	q.count -= c.Len()
+	q.bytes -= len(c.data) - c.from
+	q.unlink()
+	return c
+}
+
+// unlink takes the oldest chunk out of the list.
+func (q *Frames) unlink() {
+	c := q.oldest
+	if q.oldest, c.next = c.next, nil; q.oldest == nil {
+		q.newest = nil
+	}
+}
+
+// Recycle keeps a chunk to be used again, if it is worth it.
+func (q *Frames) Recycle(c *Chunk) {
+	size := cap(c.data)
+	// Chunks are not filled to the last byte.
+	if c.alone || size > ChunkSize || q.bytes+q.spareBytes+size > q.most+q.most/4+min(keepBytes, q.maxBytes) {
+		return
+	}
+	if cap(c.marks) > keepCount {
+		c.marks = nil
+	}
+	*c = Chunk{data: c.data[:0], marks: c.marks[:0], next: q.spare}
+	q.spare = c
+	q.spareBytes += size
+}
+
+// Trim releases what was needed for the most that was in the queue since the last
+// Trim, and is not needed now. It is to be called now and then.
+func (q *Frames) Trim() {
+	q.most = q.bytes
+	for q.spareBytes > keepBytes {
+		q.spareBytes -= cap(q.spare.data)
+		q.spare = q.spare.next
+	}
 }
 
 // Expire drops the frames that were queued before a time, and returns their
 // number. It expects that frames were pushed in the order of their times.
 func (q *Frames) Expire(before time.Time) int {
 	n := 0
-	for q.count > 0 && q.marks[q.oldest].at < before.Sub(q.base) {
+	for q.count > 0 && q.oldest.marks[q.oldest.first].at < before.Sub(q.base) {
 		q.drop()
 		n++
 	}
@@ -97,7 +190,9 @@ func (q *Frames) Expire(before time.Time) int {
 // Clear drops everything, and returns the number of the frames.
 func (q *Frames) Clear() int {
 	n := q.count
-	q.forget(q.count, q.bytes)
+	q.oldest, q.newest = nil, nil
+	q.count, q.bytes = 0, 0
+	q.Trim()
 	return n
 }
 
@@ -107,41 +202,19 @@ func (q *Frames) Len() int { return q.count }
 // Bytes returns the number of bytes in the queue.
 func (q *Frames) Bytes() int { return q.bytes }
 
-func (q *Frames) drop() { q.forget(1, q.marks[q.oldest].size) }
-
-// forget takes out the n oldest frames, which have size bytes.
-func (q *Frames) forget(n, size int) {
-	q.count -= n
+// drop drops the oldest frame.
+func (q *Frames) drop() {
+	c := q.oldest
+	size := c.marks[c.first].size
+	c.from += size
+	c.first++
+	q.count--
 	q.bytes -= size
-	if q.count > 0 {
-		q.oldest = (q.oldest + n) % len(q.marks)
-		q.first = (q.first + size) % max(len(q.ring), 1)
-		return
+	if c.Len() == 0 {
+		q.unlink()
+		q.Recycle(c)
 	}
-	q.oldest, q.first = 0, 0
-	if len(q.ring) > keepBytes {
-		q.ring = nil
-	}
-	if len(q.marks) > keepCount {
-		q.marks = nil
-	}
-	q.base = time.Time{}
-}
-
-// grow makes room for one more frame. The rings double, up to what the bounds
-// allow, so that the cost for each frame is constant.
-func (q *Frames) grow(size int) {
-	if need := q.bytes + size; need > len(q.ring) {
-		ring := make([]byte, min(max(2*len(q.ring), need, 512), q.maxBytes))
-		n := copy(ring, q.ring[q.first:min(q.first+q.bytes, len(q.ring))])
-		copy(ring[n:], q.ring[:q.bytes-n])
-		q.ring, q.first = ring, 0
-	}
-	if q.count == len(q.marks) {
-		marks := make([]mark, min(max(2*len(q.marks), 16), q.maxCount))
-		for i := range q.count {
-			marks[i] = q.marks[(q.oldest+i)%len(q.marks)]
-		}
-		q.marks, q.oldest = marks, 0
+	if q.count == 0 { // nobody may be there to call it
+		q.Trim()
 	}
 }

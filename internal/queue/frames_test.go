@@ -16,8 +16,13 @@ func TestFramesModel(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		maxCount := rapid.IntRange(0, 40).Draw(t, "maxCount")
-		maxBytes := rapid.IntRange(0, 2000).Draw(t, "maxBytes")
+		scale := rapid.SampledFrom([]int{1, 100}).Draw(t, "scale")
+		maxBytes := scale * rapid.IntRange(0, 2000).Draw(t, "maxBytes")
 		q := NewFrames(maxCount, maxBytes)
+		// The chunk that was taken and not given back, and what must be in it.
+		var held *Chunk
+		var holds []byte
+		most := 0 // bytes since the last trim
 		var model []frame
 		size := func() (n int) {
 			for _, f := range model {
@@ -31,7 +36,7 @@ func TestFramesModel(t *testing.T) {
 			"push many small": func(t *rapid.T) {
 				for range rapid.IntRange(5, 25).Draw(t, "count") {
 					next++
-					if _, ok := q.Push([]byte{next}, now); !ok {
+					if _, ok := q.Push([]byte{next}, now, false); !ok {
 						return // not even one fits; "push" looks at that
 					}
 					model = append(model, frame{[]byte{next}, now})
@@ -43,9 +48,14 @@ func TestFramesModel(t *testing.T) {
 			"push": func(t *rapid.T) {
 				now = now.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "later")))
 				next++
-				f := bytes.Repeat([]byte{next}, rapid.OneOf(rapid.IntRange(0, 60),
+				f := bytes.Repeat([]byte{next}, scale*rapid.OneOf(rapid.IntRange(0, 60),
 					rapid.IntRange(0, 2100)).Draw(t, "size"))
-				dropped, ok := q.Push(f, now)
+				keep := rapid.Bool().Draw(t, "keep")
+				pushed := bytes.Clone(f)
+				dropped, ok := q.Push(pushed, now, keep)
+				if !keep {
+					clear(pushed)
+				}
 				if want := len(f) <= maxBytes && maxCount > 0; ok != want {
 					t.Fatalf("Push of %d bytes: ok is %v", len(f), ok)
 				}
@@ -61,23 +71,26 @@ func TestFramesModel(t *testing.T) {
 					t.Fatalf("Push dropped %d, the model %d", dropped, wantDropped)
 				}
 			},
-			"pop": func(t *rapid.T) {
-				limit := rapid.IntRange(0, 600).Draw(t, "limit")
-				want := []byte("before")
-				took, taken := 0, 0
-				for _, f := range model {
-					if took > 0 && taken+len(f.data) > limit {
-						break
+			"take": func(t *rapid.T) {
+				if held != nil {
+					if !bytes.Equal(held.Bytes(), holds) {
+						t.Fatalf("what was taken has become %q", held.Bytes())
 					}
-					want = append(want, f.data...)
-					taken += len(f.data)
-					took++
+					q.Recycle(held)
 				}
-				model = model[took:]
-				got, n := q.Pop([]byte("before"), limit)
-				if n != took || !bytes.Equal(got, want) {
-					t.Fatalf("Pop returned %d frames %q, the model %d %q", n, got, took, want)
+				if held, holds = q.Take(), nil; held == nil {
+					if len(model) > 0 {
+						t.Fatal("Take finds nothing")
+					}
+					return
 				}
+				for _, f := range model[:held.Len()] {
+					holds = append(holds, f.data...)
+				}
+				if n := held.Len(); n == 0 || n > 1 && len(holds) > max(ChunkSize, cap(held.data)) || !bytes.Equal(held.Bytes(), holds) {
+					t.Fatalf("Take returned %d frames %q, the model %q", n, held.Bytes(), holds)
+				}
+				model = model[held.Len():]
 			},
 			"expire": func(t *rapid.T) {
 				before := now.Add(-time.Duration(rapid.IntRange(-1, 40).Draw(t, "age")))
@@ -90,6 +103,10 @@ func TestFramesModel(t *testing.T) {
 					t.Fatalf("Expire dropped %d, the model %d", got, want)
 				}
 			},
+			"trim": func(t *rapid.T) {
+				q.Trim()
+				most = size()
+			},
 			"clear": func(t *rapid.T) {
 				if got := q.Clear(); got != len(model) {
 					t.Fatalf("Clear dropped %d, the model %d", got, len(model))
@@ -100,12 +117,32 @@ func TestFramesModel(t *testing.T) {
 				if q.Len() != len(model) || q.Bytes() != size() {
 					t.Fatalf("%d frames, %d bytes; the model has %d, %d", q.Len(), q.Bytes(), len(model), size())
 				}
-				if len(q.ring) > max(maxBytes, 0) || len(q.marks) > maxCount {
-					t.Fatalf("%d bytes and %d marks are allocated", len(q.ring), len(q.marks))
+				most = max(most, size())
+				if n := allocated(q); n > 2*most+2*min(ChunkSize, maxBytes)+min(keepBytes, maxBytes) {
+					t.Fatalf("%d bytes are allocated for %d, at most %d", n, size(), most)
 				}
 			},
 		})
 	})
+}
+
+// allocated counts the bytes of all chunks.
+func allocated(q *Frames) (n int) {
+	for _, list := range []*Chunk{q.oldest, q.spare} {
+		for c := list; c != nil; c = c.next {
+			n += cap(c.data)
+		}
+	}
+	return n
+}
+
+// drain takes everything.
+func drain(q *Frames) (got []byte) {
+	for c := q.Take(); c != nil; c = q.Take() {
+		got = append(got, c.Bytes()...)
+		q.Recycle(c)
+	}
+	return got
 }
 
 // The bounds hold memory, too: what a burst needed is given back, and what is
@@ -115,33 +152,34 @@ func TestFramesMemory(t *testing.T) {
 	now := time.Now()
 	frame := make([]byte, 1000)
 	for range 4000 {
-		q.Push(frame, now)
+		q.Push(frame, now, false)
 	}
-	if len(q.ring) < 4000*1000 {
-		t.Fatalf("%d bytes are allocated for %d", len(q.ring), q.Bytes())
+	if n := allocated(q); n < 4000*1000 || n > 4300*1000 {
+		t.Fatalf("%d bytes are allocated for %d", n, q.Bytes())
 	}
-	buf := make([]byte, 0, 64<<10)
-	for q.Len() > 0 {
-		buf, _ = q.Pop(buf[:0], 32<<10)
+	drain(q)
+	if n := allocated(q); n > 4300*1000 {
+		t.Fatalf("%d bytes are allocated by an empty queue", n)
 	}
-	if len(q.ring) > keepBytes || len(q.marks) > keepCount {
-		t.Fatalf("%d bytes and %d marks stay allocated in an empty queue", len(q.ring), len(q.marks))
+	q.Trim()
+	if n := allocated(q); n > keepBytes {
+		t.Fatalf("%d bytes stay allocated in an empty queue", n)
 	}
 	cycle := func() {
-		for range 60 {
-			q.Push(frame, now)
+		for range 600 {
+			q.Push(frame, now, false)
 		}
-		for q.Len() > 0 {
-			buf, _ = q.Pop(buf[:0], 32<<10)
+		for c := q.Take(); c != nil; c = q.Take() {
+			q.Recycle(c)
 		}
 	}
 	cycle()
 	if allocs := testing.AllocsPerRun(100, cycle); allocs != 0 {
-		t.Errorf("a warm queue allocates %v times for 60 frames", allocs)
+		t.Errorf("a warm queue allocates %v times for 600 frames", allocs)
 	}
 	overflow := func() {
 		for range 100 {
-			q.Push(frame, now)
+			q.Push(frame, now, false)
 		}
 	}
 	for range 50 {
@@ -152,40 +190,39 @@ func TestFramesMemory(t *testing.T) {
 	}
 }
 
-func BenchmarkFrames(b *testing.B) {
-	q := NewFrames(1000, 4<<20)
-	now := time.Now()
-	frame := make([]byte, 140)
-	buf := make([]byte, 0, 64<<10)
-	b.ReportAllocs()
-	for b.Loop() {
-		q.Push(frame, now)
-		if q.Len() == 200 {
-			buf, _ = q.Pop(buf[:0], 32<<10)
+// A large frame that may be kept is not copied.
+func TestFramesKeepLargeOnes(t *testing.T) {
+	frame := append(make([]byte, 0, ChunkSize), bytes.Repeat([]byte{7}, 20<<10)...)
+	for _, keep := range []bool{true, false} {
+		q := NewFrames(10, 1<<20)
+		q.Push([]byte{1}, time.Now(), keep)
+		q.Push(frame, time.Now(), keep)
+		q.Push([]byte{2}, time.Now(), keep)
+		q.Take()
+		c := q.Take()
+		if same := &c.Bytes()[0] == &frame[0]; same != keep {
+			t.Errorf("keep is %v, and the same memory is used: %v", keep, same)
+		}
+		q.Recycle(c)
+		for range 3000 { // must not be written into the frame
+			q.Push(make([]byte, 100), time.Now(), false)
+		}
+		if all := frame[:cap(frame)]; bytes.Count(frame, []byte{7}) != len(frame) || bytes.Count(all, []byte{2}) > 0 {
+			t.Error("a frame that others have was written over")
 		}
 	}
 }
 
-// The rings grow wherever their oldest element is just then.
-func TestFramesGrow(t *testing.T) {
-	for offset := range 40 {
-		q := NewFrames(1000, 10000)
-		var want, got []byte
-		push := func(n int) {
-			for range n {
-				f := bytes.Repeat([]byte{byte(len(want))}, 31)
-				want = append(want, f...)
-				q.Push(f, time.Now())
+func BenchmarkFrames(b *testing.B) {
+	q := NewFrames(1000, 4<<20)
+	now := time.Now()
+	frame := make([]byte, 140)
+	b.ReportAllocs()
+	for b.Loop() {
+		if q.Push(frame, now, false); q.Len() == 200 {
+			for c := q.Take(); c != nil; c = q.Take() {
+				q.Recycle(c)
 			}
-		}
-		push(offset + 1)
-		got, _ = q.Pop(got, 31*offset)
-		push(100)
-		for q.Len() > 0 {
-			got, _ = q.Pop(got, 100)
-		}
-		if !bytes.Equal(got, want) {
-			t.Fatalf("after %d pops the queue returned other bytes than it got", offset)
 		}
 	}
 }

@@ -16,10 +16,10 @@ import (
 	"kozo"
 )
 
-// Peer takes encoded messages for another node. Offer must not block, nor keep
-// frame.
+// Peer takes encoded messages for another node. Offer must not block, nor change
+// frame. It may keep it only if keep says so: then nobody will change it.
 type Peer interface {
-	Offer(frame []byte, at time.Time)
+	Offer(frame []byte, at time.Time, keep bool)
 }
 
 // Local takes messages for a role of this node. Put must not block. It may keep
@@ -32,13 +32,13 @@ type Local interface {
 // safe for concurrent use.
 type Router struct {
 	encode func([]byte, *kozo.Message) []byte
-	frames sync.Pool // of *[]byte
 
 	// table is nil after a change, until somebody needs it: a thousand changes
 	// in a row, as when a large network starts, cost one table.
 	table atomic.Pointer[table]
 
 	mu     sync.Mutex
+	tables uint64 // made so far
 	locals map[kozo.RoleName]subscriber[Local]
 	peers  map[kozo.NodeName]subscriber[Peer]
 	taps   map[*Tap]struct{}
@@ -51,6 +51,7 @@ type subscriber[T any] struct {
 
 // table is what sending looks at. It never changes.
 type table struct {
+	number uint64 // every table has another one, and none has 0
 	locals index[local]
 	peers  index[Peer]
 	taps   []*Tap
@@ -64,14 +65,12 @@ type local struct {
 // New makes a router. encode appends the frame of a message to a buffer; it is
 // called at most once per message.
 func New(encode func([]byte, *kozo.Message) []byte) *Router {
-	r := &Router{
+	return &Router{
 		encode: encode,
 		locals: map[kozo.RoleName]subscriber[Local]{},
 		peers:  map[kozo.NodeName]subscriber[Peer]{},
 		taps:   map[*Tap]struct{}{},
 	}
-	r.frames.New = func() any { return new([]byte) }
-	return r
 }
 
 // SetLocal replaces what a role of this node wants.
@@ -129,7 +128,8 @@ func (r *Router) present() *table {
 	if t := r.table.Load(); t != nil { // somebody was faster
 		return t
 	}
-	t := &table{taps: slices.Collect(maps.Keys(r.taps))}
+	r.tables++
+	t := &table{number: r.tables, taps: slices.Collect(maps.Keys(r.taps))}
 	for _, name := range slices.Sorted(maps.Keys(r.locals)) {
 		s := r.locals[name]
 		t.locals.add(local{name, s.to}, s.filters)
@@ -141,40 +141,6 @@ func (r *Router) present() *table {
 	r.table.Store(t)
 	return t
 }
-
-// Send gives a message of a role of this node to every other role of the node
-// that wants it, and to every peer with one that does. The message is encoded at
-// most once.
-func (r *Router) Send(m *kozo.Message) {
-	t := r.present()
-	for _, tap := range t.taps {
-		tap.put(m)
-	}
-	var shared []kozo.Message // by the roles of this node
-	t.locals.match(m, func(l local) {
-		if l.name == m.From.Role {
-			return
-		}
-		if shared == nil {
-			shared = []kozo.Message{*m}
-		}
-		l.to.Put(shared...)
-	})
-	var frame *[]byte
-	t.peers.match(m, func(p Peer) {
-		if frame == nil {
-			frame = r.frames.Get().(*[]byte)
-			*frame = r.encode((*frame)[:0], m)
-		}
-		p.Offer(*frame, m.Time)
-	})
-	if frame != nil && cap(*frame) <= largestKept {
-		r.frames.Put(frame)
-	}
-}
-
-// largestKept is the largest buffer that is kept for the next message.
-const largestKept = 64 << 10
 
 // Deliver gives messages of a peer to the roles of this node that want them. All
 // have the same kind, type, channel and sender, so who wants one wants all. It

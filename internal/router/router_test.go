@@ -17,7 +17,9 @@ func (s *sink) Put(messages ...kozo.Message) { s.got = append(s.got, messages...
 
 type link struct{ frames [][]byte }
 
-func (l *link) Offer(frame []byte, _ time.Time) { l.frames = append(l.frames, slices.Clone(frame)) }
+func (l *link) Offer(frame []byte, _ time.Time, _ bool) {
+	l.frames = append(l.frames, slices.Clone(frame))
+}
 
 func message(kind kozo.Kind, typ, channel, role string) *kozo.Message {
 	return &kozo.Message{
@@ -25,6 +27,8 @@ func message(kind kozo.Kind, typ, channel, role string) *kozo.Message {
 		From: kozo.RoleRef{Node: "clock", Role: kozo.RoleName(role)}, Time: time.Now(),
 	}
 }
+
+func send(r *Router, m *kozo.Message) { r.Outlet().Send(m) }
 
 func newRouter() (*Router, *int) {
 	encoded := 0
@@ -40,11 +44,11 @@ func TestMessageIsEncodedOnceForAllPeersAndNotForNone(t *testing.T) {
 	for i := range links {
 		r.SetPeer(kozo.NodeName(fmt.Sprint("peer", i)), &links[i], []kozo.Filter{{Kind: kozo.Event, Type: "tick"}})
 	}
-	r.Send(message(kozo.Event, "tock", "", "timer1"))
+	send(r, message(kozo.Event, "tock", "", "timer1"))
 	if *encoded != 0 {
 		t.Fatalf("a message that nobody wants was encoded %d times", *encoded)
 	}
-	r.Send(message(kozo.Event, "tick", "", "timer1"))
+	send(r, message(kozo.Event, "tick", "", "timer1"))
 	if *encoded != 1 {
 		t.Fatalf("encoded %d times", *encoded)
 	}
@@ -61,7 +65,7 @@ func TestRolesOfANodeGetEachOthersMessagesButNotTheirOwn(t *testing.T) {
 	all := []kozo.Filter{{}}
 	r.SetLocal("timer1", &timer, all)
 	r.SetLocal("cuckoo", &cuckoo, all)
-	r.Send(message(kozo.Event, "tick", "", "timer1"))
+	send(r, message(kozo.Event, "tick", "", "timer1"))
 	if len(timer.got) != 0 || len(cuckoo.got) != 1 {
 		t.Fatalf("timer1 got %d, cuckoo got %d", len(timer.got), len(cuckoo.got))
 	}
@@ -96,6 +100,71 @@ func TestInterestCanChange(t *testing.T) {
 	r.SetLocal("logger", &s, nil)
 	if r.Deliver(*message(kozo.Event, "tick", "", "timer1")) || len(s.got) != 0 {
 		t.Fatal("delivered to a role that does not want it any more")
+	}
+}
+
+// An outlet remembers who wanted the last message, until that changes.
+func TestAnOutletFollowsChanges(t *testing.T) {
+	r, _ := newRouter()
+	var role sink
+	var peer link
+	o := r.Outlet()
+	check := func(what string, m *kozo.Message, roles, peers int) {
+		t.Helper()
+		role.got, peer.frames = nil, nil
+		for range 2 {
+			o.Send(m)
+		}
+		if len(role.got) != 2*roles || len(peer.frames) != 2*peers {
+			t.Errorf("%s: the role got %d, the peer %d", what, len(role.got), len(peer.frames))
+		}
+	}
+	tick := message(kozo.Event, "tick", "hall", "timer1")
+	check("nobody wants it", tick, 0, 0)
+	r.SetPeer("attic", &peer, []kozo.Filter{{Type: "tick"}})
+	check("a peer does", tick, 0, 1)
+	r.SetLocal("cuckoo", &role, []kozo.Filter{{Channel: "hall"}})
+	check("a role does", tick, 1, 1)
+	check("another channel", message(kozo.Event, "tick", "cellar", "timer1"), 0, 1)
+	check("another type", message(kozo.Event, "tock", "hall", "timer1"), 1, 0)
+	check("another kind", message(kozo.Order, "tick", "hall", "timer1"), 1, 1)
+	check("another sender", message(kozo.Event, "tick", "hall", "cuckoo"), 0, 1)
+	check("as before", tick, 1, 1)
+	r.SetPeer("attic", &peer, nil)
+	check("not the peer any more", tick, 1, 0)
+	tap := r.Tap(nil)
+	check("as before, with a tap", tick, 1, 0)
+	if shown, _ := tap.Take(); len(shown) != 2 {
+		t.Errorf("the tap shows %d", len(shown))
+	}
+}
+
+// A large message is encoded into memory of its own, which a peer may keep.
+func TestLargeMessagesCanBeKept(t *testing.T) {
+	r := New(func(b []byte, m *kozo.Message) []byte { return append(b, m.Body...) })
+	var kept keeper
+	r.SetPeer("attic", &kept, []kozo.Filter{{}})
+	o := r.Outlet()
+	m := message(kozo.Event, "tick", "", "timer1")
+	for i := range byte(4) {
+		m.Body = slices.Repeat([]byte{i}, 20+int(i%2)*largeBody)
+		o.Send(m)
+	}
+	for i, frame := range kept {
+		if want := byte(2*i + 1); len(frame) < largeBody || frame[0] != want || frame[len(frame)-1] != want {
+			t.Errorf("kept frame %d has %d bytes and begins with %d", i, len(frame), frame[0])
+		}
+	}
+	if len(kept) != 2 {
+		t.Errorf("%d were kept", len(kept))
+	}
+}
+
+type keeper [][]byte
+
+func (k *keeper) Offer(frame []byte, _ time.Time, keep bool) {
+	if keep {
+		*k = append(*k, frame)
 	}
 }
 
@@ -137,9 +206,9 @@ func TestIndexAgreesWithTheFilters(t *testing.T) {
 func TestTapShowsWhatPassesAndCountsWhatItMissed(t *testing.T) {
 	r, _ := newRouter()
 	tap := r.Tap([]kozo.Filter{{Kind: kozo.Event}})
-	r.Send(message(kozo.Log, "info", "", "a"))
+	send(r, message(kozo.Log, "info", "", "a"))
 	for range tapLength + 3 {
-		r.Send(message(kozo.Event, "tick", "", "a"))
+		send(r, message(kozo.Event, "tick", "", "a"))
 	}
 	<-tap.Ready()
 	got, missed := tap.Take()
@@ -147,7 +216,7 @@ func TestTapShowsWhatPassesAndCountsWhatItMissed(t *testing.T) {
 		t.Fatalf("%d messages, %d missed", len(got), missed)
 	}
 	tap.Close()
-	r.Send(message(kozo.Event, "tick", "", "a"))
+	send(r, message(kozo.Event, "tick", "", "a"))
 	if got, _ := tap.Take(); len(got) != 0 {
 		t.Fatal("a closed tap shows messages")
 	}
@@ -160,15 +229,15 @@ func TestTapHoldsABoundedNumberOfBytes(t *testing.T) {
 	large := message(kozo.Event, "large", "", "a")
 	large.Body = make(kozo.Body, tapSize/4)
 	for range 10 {
-		r.Send(large)
+		send(r, large)
 	}
-	r.Send(message(kozo.Event, "small", "", "a")) // would have room, but comes after what was missed
+	send(r, message(kozo.Event, "small", "", "a")) // would have room, but comes after what was missed
 	got, missed := tap.Take()
 	if len(got) != 3 || missed != 8 {
 		t.Errorf("%d messages, %d missed", len(got), missed)
 	}
 	large.Body = make(kozo.Body, 2*tapSize)
-	r.Send(large)
+	send(r, large)
 	if got, missed := tap.Take(); len(got) != 1 || missed != 0 {
 		t.Errorf("of one large message: %d, %d missed", len(got), missed)
 	}
@@ -185,11 +254,11 @@ func TestAPeerThatSaysTheSameAgainChangesNothing(t *testing.T) {
 		t.Error("the table was made anew")
 	}
 	r.SetPeer("peer", &other, []kozo.Filter{tick, tock})
-	if r.Send(message(kozo.Event, "tick", "", "a")); len(peer.frames) != 0 || len(other.frames) != 1 {
+	if send(r, message(kozo.Event, "tick", "", "a")); len(peer.frames) != 0 || len(other.frames) != 1 {
 		t.Error("another link for the same peer went unnoticed")
 	}
 	r.SetPeer("peer", &other, nil)
-	if r.Send(message(kozo.Event, "tick", "", "a")); len(other.frames) != 1 {
+	if send(r, message(kozo.Event, "tick", "", "a")); len(other.frames) != 1 {
 		t.Error("a peer that wants nothing any more got a message")
 	}
 }
@@ -224,9 +293,10 @@ func BenchmarkSend(b *testing.B) {
 			}
 			r.SetPeer("peer", discard{}, wanted)
 			m := message(kozo.Event, "tick", "", "timer1")
+			o := r.Outlet()
 			b.ReportAllocs()
 			for b.Loop() {
-				r.Send(m)
+				o.Send(m)
 			}
 		})
 	}
@@ -234,4 +304,4 @@ func BenchmarkSend(b *testing.B) {
 
 type discard struct{}
 
-func (discard) Offer([]byte, time.Time) {}
+func (discard) Offer([]byte, time.Time, bool) {}

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -93,6 +94,7 @@ func Cut(frames []byte) (payload, rest []byte) {
 // at most. It leaves room for the length.
 func begin(b []byte, t Type, estimate int) (out []byte, start, room int) {
 	start, room = len(b), uvarintLen(uint64(estimate)+1)
+	b = slices.Grow(b, room+1+estimate)
 	b = append(b, "\x00\x00\x00\x00\x00"[:room]...)
 	return append(b, byte(t)), start, room
 }
