@@ -1,9 +1,13 @@
 # make          builds bin/kozo
 # make test     runs all tests with the race detector
 # make check    formatting, vet, staticcheck, known vulnerabilities, other platforms
-# make bench    measures, a quarter of an hour; QUICK=1 takes a minute,
-#               ONLY=throughput,idle measures parts, SYSTEMS=kozo,nats some systems;
-#               JSON=FILE keeps the figures, SVG=FILE draws them
+# make bench    measures, half an hour; QUICK=1 takes some minutes,
+#               ONLY=throughput,idle measures parts, SYSTEMS=kozo,nats some systems,
+#               NODES=30 a full mesh of that size; JSON=FILE keeps the figures,
+#               ONLY=profile PROFILE=DIR writes CPU profiles of a flood
+# make bench-record   measures, and writes the figures, pictures and tables of the
+#                     documents; with ONLY=… the others stay
+# make bench-docs     writes pictures and tables from the figures, without measuring
 
 GO    ?= go
 TOOL   = $(GO) tool -modfile=tools/go.mod
@@ -12,7 +16,7 @@ STRIP  = -trimpath -ldflags='-s -w'
 # What a release is built for, as GOOS/GOARCH or GOOS/arm/GOARM.
 PLATFORMS = linux/arm/6 linux/arm/7 linux/arm64 darwin/arm64 windows/amd64
 
-.PHONY: build test test-tools check fmt tidy vet static vuln generated narrow platforms bench clean
+.PHONY: build test test-tools check fmt tidy vet static vuln generated narrow platforms bench bench-record bench-docs clean
 
 build:
 	@CGO_ENABLED=0 $(GO) build $(STRIP) -o bin/ ./cmd/kozo
@@ -74,7 +78,16 @@ bench:
 	@tools/bench-tools.sh
 	@$(GO) build -o bin/ ./bench
 	@peers=$$(GO=$(GO) tools/bench-peers.sh) && bin/bench $(if $(QUICK),-quick) $(if $(ONLY),-only $(ONLY)) \
-		$(if $(SYSTEMS),-systems $(SYSTEMS)) $(if $(JSON),-json $(JSON)) $(if $(SVG),-svg $(SVG)) -peers "$$peers"
+		$(if $(SYSTEMS),-systems $(SYSTEMS)) $(if $(NODES),-nodes $(NODES)) $(if $(JSON),-json $(JSON)) \
+		$(if $(PROFILE),-profile $(PROFILE)) -peers "$$peers"
+
+# What the documents say was measured. A part that is not measured now stays.
+bench-record:
+	@$(MAKE) --no-print-directory bench JSON=bench/results.json
+	@$(MAKE) --no-print-directory bench-docs
+
+bench-docs:
+	@$(GO) run ./bench -docs bench/results.json
 
 clean:
 	@rm -rf bin

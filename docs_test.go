@@ -57,6 +57,23 @@ func TestReadmeNetwork(t *testing.T) {
 	}
 }
 
+// TestScalingNetworks checks the configurations that docs/scaling.md shows.
+func TestScalingNetworks(t *testing.T) {
+	parts := strings.Split(read(t, "docs/scaling.md"), "```yaml\n")
+	for i, part := range parts[1:] {
+		text, _, _ := strings.Cut(part, "```")
+		file, err := config.Parse("docs/scaling.md", []byte(text), config.Types{Registry: standard.Registry()})
+		if err != nil {
+			t.Errorf("configuration %d: %v", i+1, err)
+		} else if len(file.Warnings) > 0 || len(file.System.Nodes) != 2 {
+			t.Errorf("configuration %d: %d nodes, warnings %v", i+1, len(file.System.Nodes), file.Warnings)
+		}
+	}
+	if len(parts) == 1 {
+		t.Error("it shows none; the test has gone blind")
+	}
+}
+
 // TestReadmeNamesWhatShips compares the README with the types that there are.
 func TestReadmeNamesWhatShips(t *testing.T) {
 	readme := read(t, "README.md")

@@ -85,7 +85,7 @@ var rooms = map[string][]string{
 	"standard":                      {".", "roles/cuckoo", "roles/debugger", "roles/injector", "roles/logger", "roles/timer", "transports/tcp"},
 
 	// Beside the house: a program of its own that measures.
-	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/secure", "internal/wire"},
+	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/config", "internal/hostnet", "internal/node", "internal/resolve", "internal/secure", "internal/status", "internal/wire"},
 	"bench/internal/traffic": {".", "internal/wire"},
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
@@ -33,12 +34,19 @@ func TestBench(t *testing.T) {
 	t.Setenv("GORACE", "atexit_sleep_ms=10") // or each process takes a second to end
 	o := options{
 		parts: parts[:], systems: []string{kozoSystem, "ssh", "tls"}, neighbours: &neighbours{}, sizes: []int{256}, receivers: 2, rounds: 1,
-		warm: 20 * time.Millisecond, length: 100 * time.Millisecond, samples: 50, starts: 1,
-		meshes: []int{3}, settle: 50 * time.Millisecond, idle: 100 * time.Millisecond,
+		warm: 20 * time.Millisecond, length: 100 * time.Millisecond, samples: 50, starts: 1, most: 10, overload: time.Second,
+		networks: []meshSize{{nodes: 3, apart: true, rounds: 1}, {nodes: 3, rounds: 1}}, neighbourhood: 3,
+		settle: 50 * time.Millisecond, idle: 100 * time.Millisecond, rest: 100 * time.Millisecond,
 	}
+	o.parts, o.profiles = append(slices.Clone(o.parts), profilePart), t.TempDir()
 	r, err := measure(t.Context(), o, t.Logf)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, end := range []string{"sender.pprof", "receiver.pprof"} {
+		if info, err := os.Stat(filepath.Join(o.profiles, end)); err != nil || info.Size() == 0 {
+			t.Errorf("no profile: %v", err)
+		}
 	}
 	var table bytes.Buffer
 	r.print(&table)
@@ -56,11 +64,33 @@ func TestBench(t *testing.T) {
 			t.Errorf("no latencies: %+v", v)
 		}
 	}
-	if len(r.Mesh) != 1 || r.Mesh[0].Links != 6 || r.Mesh[0].CPU.Median <= 0 || r.Memory.NodeKiB <= 0 || r.Start.Both.Median <= 0 || r.Idle.CPUPercent.Max < 0 {
+	if len(r.Mesh) != 2 {
+		t.Fatalf("%d meshes, not 2", len(r.Mesh))
+	}
+	for _, v := range r.Mesh {
+		if v.Links != 6 || v.CPU.Median <= 0 || v.FloorCPU.Median <= 0 || v.NodeKiB <= 0 || v.Restart.Whole.Median <= 0 {
+			t.Errorf("something of a mesh was not measured: %+v", v)
+		}
+	}
+	if l := r.Mesh[1].Restart.Losses; l.lost() != l.Counted {
+		t.Errorf("of %d messages %d were lost in a rolling restart, and %d counted", l.Sent, l.lost(), l.Counted)
+	}
+	if r.Memory.NodeKiB <= 0 || r.Start.Both.Median <= 0 || r.Idle.CPUPercent.Max < 0 {
 		t.Errorf("something was not measured: %+v", r)
 	}
 	if len(r.Fanout) != 1 || r.Fanout[0].Receivers != 2 || len(r.Resident) != 3 || r.Resident[0].KiB.Median <= 0 {
 		t.Errorf("something was not measured: %+v, %+v", r.Fanout, r.Resident)
+	}
+	if n := len(r.Curves); n != 6 {
+		t.Errorf("%d points of curves, not 6", n)
+	}
+	for _, v := range r.Curves {
+		if v.PerSecond.Median <= 0 || v.CPU.Median <= 0 {
+			t.Errorf("nothing was measured: %+v", v)
+		}
+	}
+	if v := r.Overload; v.Sent != v.Delivered+v.Dropped || v.Received != v.Delivered || !v.Newest || v.Dropped < v.Sent/2 || v.P99.Median <= 0 {
+		t.Errorf("the overload does not add up: %+v", v)
 	}
 	for _, word := range []string{"messages/s", "p99.9", "Full mesh", "idle nodes", "kozo / ssh"} {
 		if !strings.Contains(table.String(), word) {
@@ -115,5 +145,76 @@ func TestFloorHasTheCipherOfNodes(t *testing.T) {
 		if !slices.ContainsFunc(floors[:], func(f floor) bool { return f.cipher == first }) {
 			t.Errorf("nodes prefer %s, and no floor has that", first)
 		}
+	}
+}
+
+// TestDocs compares the documents and pictures with the recorded results.
+func TestDocs(t *testing.T) {
+	r, err := loadResults("results.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := r.documents("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range made {
+		have, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			t.Error(err)
+		}
+		if !bytes.Equal(have, want) {
+			t.Errorf("%s does not say what bench/results.json does; run make bench-docs", name)
+		}
+	}
+	for table := range tables {
+		if !slices.ContainsFunc(documents[:], func(name string) bool { return bytes.Contains(made[name], []byte(blockBegin+table+" -->")) }) {
+			t.Errorf("no document shows the table %q", table)
+		}
+	}
+	for part, p := range r.Parts {
+		if p.Quick {
+			t.Errorf("%s was recorded by a quick run, which is not worth to be shown", part)
+		}
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	for want, v := range map[string]float64{"1,234,568": 1234567.8, "999": 999, "-1,000": -1000, "0": 0} {
+		if s := number(v, 0); s != want {
+			t.Errorf("%v is written %s, not %s", v, s, want)
+		}
+	}
+	for want, v := range map[string]float64{"1,200,000": 1234567.8, "380,000": 375692, "97": 97.02, "9.7": 9.71, "0.05": 0.049} {
+		if s := rounded(v); s != want {
+			t.Errorf("%v is rounded to %s, not %s", v, s, want)
+		}
+	}
+}
+
+func TestOtherPartsOfTheRecordStay(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "results.json")
+	first := &results{Parts: map[string]partRecord{"idle": {Rounds: 1}, "throughput": {Rounds: 1}},
+		Idle: &idle{Nodes: 3}, Throughput: []throughput{{System: kozoSystem, Size: 256}},
+		Ratios: []ratio{{Figure: figureRate, System: "ssh", Size: 256, Receivers: 1, Ratio: spread{Median: 1}}}}
+	second := &results{Parts: map[string]partRecord{"idle": {Rounds: 2}}, Idle: &idle{Nodes: 4}}
+	for _, r := range []*results{first, second} {
+		if err := r.save(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := loadResults(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Idle.Nodes != 4 || r.Parts["idle"].Rounds != 2 || len(r.Throughput) != 1 || r.ratio(figureRate, "ssh", 256, 1).Median != 1 {
+		t.Errorf("%+v", r)
+	}
+	other := &results{Machine: machine{CPU: "another"}, Parts: map[string]partRecord{"idle": {}}, Idle: &idle{}}
+	if err := other.save(file); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = loadResults(file); err != nil || len(r.Throughput) != 0 {
+		t.Errorf("figures of another machine stay: %+v, %v", r, err)
 	}
 }

@@ -141,7 +141,7 @@ func floorSend(ctx context.Context, args []string) error {
 		return err
 	}
 	if rate > 0 {
-		return traffic.Pace(ctx, rate, func() error {
+		return traffic.Pace(ctx, rate, 0, func() error {
 			_, err := stream.Write(source.Append(nil))
 			return err
 		})

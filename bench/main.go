@@ -11,7 +11,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -51,7 +51,12 @@ func child(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	part, args := args[0], args[1:]
-	var err error
+	stopProfile, err := startProfile(part)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer stopProfile()
 	switch part {
 	case "node":
 		types, err := registry()
@@ -65,6 +70,10 @@ func child(args []string) int {
 		err = floorSend(ctx, args)
 	case "floor-receive":
 		err = floorReceive(ctx, args)
+	case "bare":
+		err = runBare(ctx, args)
+	case "hive":
+		err = runHive(ctx, args)
 	default:
 		err = fmt.Errorf("unknown part %q", part)
 	}
@@ -76,10 +85,15 @@ func child(args []string) int {
 }
 
 // parts are what can be measured.
-var parts = [...]string{"throughput", "fanout", "latency", "start", "memory", "mesh", "idle"}
+var parts = [...]string{"throughput", "fanout", "curves", "latency", "overload", "start", "memory", "mesh", "idle"}
+
+// profilePart is measured only if it is asked for: it is for people who want to
+// make the program faster.
+const profilePart = "profile"
 
 // options says how much is measured.
 type options struct {
+	quick        bool
 	parts        []string
 	systems      []string // kozoSystem, floors and neighbours
 	neighbours   *neighbours
@@ -89,16 +103,28 @@ type options struct {
 	warm, length time.Duration // of a throughput
 	samples      int           // of latency, a round
 	starts       int
-	meshes       []int         // nodes
-	settle       time.Duration // before memory and idleness are measured
-	idle         time.Duration
+	most         int           // of what a curve is drawn against
+	overload     time.Duration // its length
+	profiles     string        // directory
+	networks     []meshSize
+	// neighbourhood is how many nodes the mesh has in which the memory of a
+	// connection is measured.
+	neighbourhood int
+	settle        time.Duration // before memory and idleness are measured
+	idle          time.Duration
+	rest          time.Duration // the idleness of a mesh
 }
 
 func full() options {
 	return options{
 		sizes: []int{64, 256, 4 << 10, 64 << 10}, receivers: 10,
 		rounds: 5, warm: 500 * time.Millisecond, length: time.Second, samples: 3000, starts: 5,
-		meshes: []int{20, 50}, settle: 5 * time.Second, idle: time.Minute,
+		most: 1000, overload: 30 * time.Second,
+		networks: []meshSize{
+			{nodes: 20, apart: true, rounds: 5}, {nodes: 20, rounds: 5},
+			{nodes: 50, apart: true, rounds: 3}, {nodes: 50, rounds: 5}, {nodes: 100, rounds: 3},
+		},
+		neighbourhood: 20, settle: 5 * time.Second, idle: time.Minute, rest: 20 * time.Second,
 	}
 }
 
@@ -106,7 +132,9 @@ func quick() options {
 	return options{
 		sizes: []int{256}, receivers: 10,
 		rounds: 1, warm: 300 * time.Millisecond, length: time.Second, samples: 1000, starts: 1,
-		meshes: []int{10}, settle: time.Second, idle: 5 * time.Second,
+		most: 1000, overload: 5 * time.Second,
+		networks: []meshSize{{nodes: 10, apart: true, rounds: 1}, {nodes: 20, rounds: 1}}, neighbourhood: 10,
+		settle: time.Second, idle: 5 * time.Second, rest: 5 * time.Second,
 	}
 }
 
@@ -128,23 +156,43 @@ func bench(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := flags.String("only", strings.Join(parts[:], ","), "measure no more than these `parts`")
 	isQuick := flags.Bool("quick", false, "measure less, in a minute")
-	file := flags.String("json", "", "write the results to this `file` too")
+	file := flags.String("json", "", "write the results to this `file` too; what it has of other parts stays")
 	rounds := flags.Int("rounds", 0, "number of rounds, if not the usual one")
 	systems := flags.String("systems", "", "measure no more than these `systems`, if not all")
 	peers := flags.String("peers", "", "the `program` that has the neighbours; without it they are left out")
-	plot := flags.String("svg", "", "draw the results into this `file` too")
+	nodes := flags.String("nodes", "", "measure meshes of so many `nodes` in one process, not the usual ones")
+	profiles := flags.String("profile", "", "write the CPU profiles of the part profile into this `directory`")
+	docs := flags.String("docs", "", "measure nothing, and write the results of this `file` into the documents and pictures")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		return errors.Join(err, errors.New("usage: bench [-quick] [-rounds N] [-only PARTS] [-systems SYSTEMS] [-peers PROGRAM] [-json FILE] [-svg FILE]"))
+		return errors.Join(err, errors.New("usage: bench [-quick] [-rounds N] [-only PARTS] [-systems SYSTEMS] [-peers PROGRAM] [-nodes NUMBERS] [-json FILE] | bench -docs FILE"))
+	}
+	if *docs != "" {
+		return writeDocs(".", *docs)
 	}
 	o := full()
 	if *isQuick {
 		o = quick()
 	}
+	o.quick = *isQuick
 	if *rounds > 0 {
 		o.rounds = *rounds
 	}
+	if *nodes != "" {
+		o.networks = nil
+		for _, word := range strings.Split(*nodes, ",") {
+			n, err := strconv.Atoi(word)
+			if err != nil || n < 2 {
+				return fmt.Errorf("a mesh cannot have %q nodes", word)
+			}
+			o.networks = append(o.networks, meshSize{nodes: n, rounds: o.rounds})
+		}
+	}
 	o.parts = strings.Split(*only, ",")
 	for _, part := range o.parts {
+		if part == profilePart {
+			o.profiles = *profiles
+			continue
+		}
 		if !slices.Contains(parts[:], part) {
 			return fmt.Errorf("there is no part %q to measure; there are %s", part, strings.Join(parts[:], ", "))
 		}
@@ -172,26 +220,16 @@ func bench(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	r.Quick = *isQuick
 	r.print(os.Stdout)
-	if *plot != "" {
-		if err := os.WriteFile(*plot, r.svg(), 0o644); err != nil {
-			return err
-		}
-	}
 	if *file == "" {
 		return nil
 	}
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(*file, append(text, '\n'), 0o644)
+	return r.save(*file)
 }
 
 // measure measures the parts that the options name.
 func measure(ctx context.Context, o options, say func(string, ...any)) (*results, error) {
-	r := &results{When: time.Now().UTC().Truncate(time.Second), Rounds: o.rounds, Neighbours: o.neighbours.list, Machine: machine{
+	r := &results{Parts: map[string]partRecord{}, Neighbours: o.neighbours.list, Machine: machine{
 		CPU: cpuModel(), Cores: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH,
 		Kernel: firstLine("/proc/sys/kernel/osrelease"), Go: runtime.Version(),
 		Congestion: firstLine("/proc/sys/net/ipv4/tcp_congestion_control"),
@@ -209,6 +247,10 @@ func measure(ctx context.Context, o options, say func(string, ...any)) (*results
 			r.Fanout, err = measureThroughputs(ctx, o, o.receivers, []int{fanoutSize}, o.among(append(o.neighbours.names(), kozoSystem)...), say)
 		case "latency":
 			r.Latency, err = measureLatencies(ctx, o, o.latencySystems(), say)
+		case "curves":
+			r.Curves, err = measureCurves(ctx, o, say)
+		case "overload":
+			r.Overload, err = measureOverload(ctx, o, say)
 		case "start":
 			say("start")
 			r.Start, err = measureStart(ctx, o)
@@ -225,6 +267,12 @@ func measure(ctx context.Context, o options, say func(string, ...any)) (*results
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", part, err)
+		}
+		r.Parts[part] = partRecord{When: time.Now().UTC().Truncate(time.Second), Quick: o.quick, Rounds: o.rounds}
+	}
+	if slices.Contains(o.parts, profilePart) {
+		if err := profileFlood(ctx, o, say); err != nil {
+			return nil, fmt.Errorf("%s: %w", profilePart, err)
 		}
 	}
 	r.Ratios = r.ratios()

@@ -32,6 +32,24 @@ type throughput struct {
 	rounds map[int]sample // by round; one that failed is not there
 }
 
+// summed fills in what its rounds gave.
+func (t *throughput) summed() {
+	of := func(figure func(sample) float64) spread {
+		var values []float64
+		for _, s := range t.rounds {
+			values = append(values, figure(s))
+		}
+		return spreadOf(values)
+	}
+	for _, s := range t.rounds {
+		t.Sent, t.Lost = t.Sent+s.sent, t.Lost+s.lost
+	}
+	t.PerSecond = of(func(s sample) float64 { return s.perSecond })
+	t.CPU = of(func(s sample) float64 { return s.cpu })
+	t.SenderCPU = of(func(s sample) float64 { return s.senderCPU })
+	t.Overhead = of(func(s sample) float64 { return s.overhead })
+}
+
 // sample is one round of a throughput.
 type sample struct {
 	perSecond, cpu, senderCPU, overhead float64
@@ -51,6 +69,7 @@ type group struct {
 type load struct {
 	size, rate, samples, receivers int
 	skip                           time.Duration
+	beside                         string // more roles of each receiving node; only of kozo
 }
 
 // groupOf starts nodes, or a floor, or a neighbour.
@@ -77,7 +96,7 @@ func nodes(l load) (*group, error) {
 	for i := range l.receivers {
 		name := fmt.Sprintf("target%d", i)
 		names = append(names, name)
-		roles[name] = fmt.Sprintf("      sink:\n        credit: %d\n        skip: %v\n        samples: %d\n        messageQueueLength: 1000000\n        messageQueueSize: 512MiB\n", credit, l.skip, l.samples)
+		roles[name] = fmt.Sprintf("      sink:\n        credit: %d\n        skip: %v\n        samples: %d\n        messageQueueLength: 1000000\n        messageQueueSize: 512MiB\n", credit, l.skip, l.samples) + l.beside
 	}
 	net, err := newNetwork(names, roomy, roles)
 	if err != nil {
@@ -220,21 +239,7 @@ func measureThroughputs(ctx context.Context, o options, receivers int, sizes []i
 		}
 	}
 	for i := range list {
-		t := &list[i]
-		of := func(figure func(sample) float64) spread {
-			var values []float64
-			for _, s := range t.rounds {
-				values = append(values, figure(s))
-			}
-			return spreadOf(values)
-		}
-		for _, s := range t.rounds {
-			t.Sent, t.Lost = t.Sent+s.sent, t.Lost+s.lost
-		}
-		t.PerSecond = of(func(s sample) float64 { return s.perSecond })
-		t.CPU = of(func(s sample) float64 { return s.cpu })
-		t.SenderCPU = of(func(s sample) float64 { return s.senderCPU })
-		t.Overhead = of(func(s sample) float64 { return s.overhead })
+		list[i].summed()
 	}
 	return list, nil
 }

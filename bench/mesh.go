@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"kozo/bench/internal/traffic"
@@ -76,14 +75,6 @@ type memory struct {
 	Peers       int     `json:"peers"`
 }
 
-// mesh is how long nodes take to find each other, all links between all of them.
-type mesh struct {
-	Nodes   int    `json:"nodes"`
-	Links   int    `json:"links"`
-	Seconds spread `json:"seconds"`
-	CPU     spread `json:"cpu_seconds"`
-}
-
 // running is a network of which all links are up.
 type running struct {
 	*network
@@ -91,20 +82,28 @@ type running struct {
 	cpu     time.Duration
 }
 
+// newMesh is a network of nodes that all have the same roles, if any.
+func newMesh(nodes int, roles string) (*network, error) {
+	var names []string
+	of := map[string]string{}
+	for i := range nodes {
+		name := fmt.Sprintf("n%02d", i)
+		names = append(names, name)
+		of[name] = roles
+	}
+	return newNetwork(names, "", of)
+}
+
 func startMesh(ctx context.Context, nodes int) (*running, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	var names []string
-	for i := range nodes {
-		names = append(names, fmt.Sprintf("n%02d", i))
-	}
-	net, err := newNetwork(names, "", nil)
+	net, err := newMesh(nodes, "")
 	if err != nil {
 		return nil, err
 	}
 	r, err := func() (*running, error) {
 		begin := time.Now()
-		for _, name := range names {
+		for _, name := range net.nodes {
 			if _, err := net.start(name); err != nil {
 				return nil, err
 			}
@@ -140,31 +139,10 @@ func (r *running) resident() (all, anon float64, err error) {
 	return all / n, anon / n, nil
 }
 
-// measureMeshes measures networks of several sizes.
-func measureMeshes(ctx context.Context, o options, say func(string, ...any)) ([]mesh, error) {
-	var meshes []mesh
-	for _, nodes := range o.meshes {
-		m := mesh{Nodes: nodes, Links: nodes * (nodes - 1)}
-		var seconds, cpu []float64
-		for round := range o.rounds {
-			say("round %d: mesh of %d nodes", round+1, nodes)
-			r, err := startMesh(ctx, nodes)
-			if err != nil {
-				return nil, fmt.Errorf("%d nodes: %w", nodes, err)
-			}
-			seconds, cpu = append(seconds, r.seconds), append(cpu, r.cpu.Seconds())
-			r.close()
-		}
-		m.Seconds, m.CPU = spreadOf(seconds), spreadOf(cpu)
-		meshes = append(meshes, m)
-	}
-	return meshes, nil
-}
-
-// measureMemory measures a node alone, and how much more the nodes of the
-// smallest mesh have.
+// measureMemory measures a node alone, and how much more the nodes of a mesh
+// have.
 func measureMemory(ctx context.Context, o options) (*memory, error) {
-	peers := slices.Min(o.meshes) - 1
+	peers := o.neighbourhood - 1
 	all, anon, err := residentOf(ctx, o, 1)
 	if err != nil {
 		return nil, err
@@ -195,6 +173,7 @@ type idle struct {
 	CPUPercent spread  `json:"cpu_percent"` // of a core, over the nodes
 	WriteBytes int64   `json:"disk_write_bytes"`
 	WireBytes  float64 `json:"wire_bytes_per_link_minute,omitzero"` // headers included; 0 is unknown
+	NodeKiB    float64 `json:"node_kib"`                            // resident
 }
 
 const idleNodes = 3
@@ -227,7 +206,8 @@ func measureIdle(ctx context.Context, o options) (*idle, error) {
 		percent = append(percent, 100*(cpu2[i]-cpu[i]).Seconds()/result.Seconds)
 	}
 	result.CPUPercent = spreadOf(percent)
-	return result, nil
+	result.NodeKiB, _, err = r.resident()
+	return result, err
 }
 
 // account returns the CPU time of each process, and what all have sent to the

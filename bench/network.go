@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -17,6 +18,7 @@ import (
 type network struct {
 	dir   string
 	nodes []string
+	ports []int // of the nodes
 	all   []*process
 
 	changed chan struct{} // gets a value when there is news
@@ -35,21 +37,27 @@ outgoingQueueAge: 600
 // lines before the nodes; roles holds what to put into the roles block of a node,
 // by name, indented by six.
 func newNetwork(nodes []string, settings string, roles map[string]string) (*network, error) {
+	return newNetworkBehind(nodes, settings, roles, nil)
+}
+
+// newNetworkBehind is newNetwork with nodes that others reach at another address
+// than their own, by name.
+func newNetworkBehind(nodes []string, settings string, roles, fronts map[string]string) (*network, error) {
 	dir, err := os.MkdirTemp("", "kozo-bench-")
 	if err != nil {
 		return nil, err
 	}
 	n := &network{dir: dir, nodes: nodes, news: map[string]int{}, changed: make(chan struct{}, 1)}
-	if err := n.write(settings, roles); err != nil {
+	if err := n.write(settings, roles, fronts); err != nil {
 		n.close()
 		return nil, err
 	}
 	return n, nil
 }
 
-func (n *network) write(settings string, roles map[string]string) error {
-	ports, err := freePorts(len(n.nodes))
-	if err != nil {
+func (n *network) write(settings string, roles, fronts map[string]string) error {
+	var err error
+	if n.ports, err = freePorts(len(n.nodes)); err != nil {
 		return err
 	}
 	var b strings.Builder
@@ -64,7 +72,7 @@ func (n *network) write(settings string, roles map[string]string) error {
 			return err
 		}
 		fmt.Fprintf(&b, "  %s:\n    privateKey: %s\n    publicKey: %s\n", name, file, key.Public().Line())
-		fmt.Fprintf(&b, "    transports:\n      tcp:\n        address: 127.0.0.1\n        bindAddress: 127.0.0.1\n        port: %d\n", ports[i])
+		fmt.Fprintf(&b, "    transports:\n      tcp:\n        address: %s\n        bindAddress: 127.0.0.1\n        port: %d\n", cmp.Or(fronts[name], "127.0.0.1"), n.ports[i])
 		if text := roles[name]; text != "" {
 			fmt.Fprintf(&b, "    roles:\n%s", text)
 		}
@@ -74,10 +82,14 @@ func (n *network) write(settings string, roles map[string]string) error {
 
 func (n *network) config() string { return filepath.Join(n.dir, "config.yml") }
 
+// env is what the commands of this network need to find its nodes.
+func (n *network) env() []string {
+	return []string{"KOZO_RUN_DIR=" + filepath.Join(n.dir, "run"), "NOTIFY_SOCKET="}
+}
+
 // start runs a node.
 func (n *network) start(name string) (*process, error) {
-	env := []string{"KOZO_RUN_DIR=" + filepath.Join(n.dir, "run"), "NOTIFY_SOCKET="}
-	p, err := start(name, env, n.line, "node", "run", "--log-json", n.config(), name)
+	p, err := start(name, n.env(), n.line, "node", "run", "--log-json", n.config(), name)
 	if err == nil {
 		n.all = append(n.all, p)
 	}
@@ -105,13 +117,18 @@ func (n *network) line(text string) {
 	}
 }
 
+// heard is how often there was the news.
+func (n *network) heard(news string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.news[news]
+}
+
 // await waits until all nodes together have logged the news so many times since
 // the beginning. One goroutine at a time waits.
 func (n *network) await(ctx context.Context, news string, want int) error {
 	for {
-		n.mu.Lock()
-		have := n.news[news]
-		n.mu.Unlock()
+		have := n.heard(news)
 		if have >= want {
 			return nil
 		}
@@ -126,7 +143,9 @@ func (n *network) await(ctx context.Context, news string, want int) error {
 // close stops all nodes and removes what they had.
 func (n *network) close() {
 	stopAll(n.all)
-	os.RemoveAll(n.dir)
+	if n.dir != "" {
+		os.RemoveAll(n.dir)
+	}
 }
 
 // freePorts finds ports of the loopback address that nobody uses now.

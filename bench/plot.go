@@ -44,7 +44,7 @@ func (r *results) svg() []byte {
 	}
 	m := r.Machine
 	fmt.Fprintf(&b, `<text x="10" y="%d" fill="#666" font-size="11">%s, %d cores, %s, tcp %s, %s; medians and ranges of %d rounds, logarithmic</text>`+"\n",
-		height-10, escape(m.CPU), m.Cores, escape(m.Go), escape(m.Congestion), r.When.Format("2006-01-02"), r.Rounds)
+		height-10, escape(m.CPU), m.Cores, escape(m.Go), escape(m.Congestion), r.when(), r.Parts["throughput"].Rounds)
 	b.WriteString("</svg>\n")
 	return b.Bytes()
 }
@@ -54,21 +54,21 @@ func (r *results) panels() []panel {
 	rate := panel{title: "Delivered messages a second, 256 bytes, one process to another (more is better)", format: "%.0f"}
 	cpu := panel{title: "CPU seconds for a million of them, all processes (less is better)", format: "%.2f"}
 	for _, v := range r.Throughput {
-		if v.Size == 256 && len(v.rounds) > 0 {
+		if v.Size == 256 && v.PerSecond.Median > 0 {
 			rate.bars = append(rate.bars, bar{v.System, v.PerSecond})
 			cpu.bars = append(cpu.bars, bar{v.System, v.CPU})
 		}
 	}
 	fanout := panel{title: "Delivered messages a second, 256 bytes, one process to ten (more is better)", format: "%.0f"}
 	for _, v := range r.Fanout {
-		if len(v.rounds) > 0 {
+		if v.PerSecond.Median > 0 {
 			fanout.bars = append(fanout.bars, bar{v.System, v.PerSecond})
 		}
 	}
 	half := panel{title: "Latency at 1,000 messages a second in µs, p50 (less is better)", format: "%.0f"}
 	tail := panel{title: "Latency at 1,000 messages a second in µs, p99 (less is better)", format: "%.0f"}
 	for _, v := range r.Latency {
-		if len(v.rounds) > 0 {
+		if v.P50.Median > 0 {
 			half.bars = append(half.bars, bar{v.System, v.P50})
 			tail.bars = append(tail.bars, bar{v.System, v.P99})
 		}

@@ -42,6 +42,15 @@ func cpuTime(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
+// ownCPU is the CPU time of this process.
+func ownCPU() time.Duration {
+	t, err := cpuTime(os.Getpid())
+	if err != nil {
+		return 0 // not on Linux, where nothing is measured anyway
+	}
+	return t
+}
+
 // procField reads a number from a file of /proc/PID whose lines are "name: number".
 func procField(pid int, file, field string) (int64, error) {
 	name := fmt.Sprintf("/proc/%d/%s", pid, file)

@@ -5,7 +5,6 @@ import (
 	"io"
 	"slices"
 	"text/tabwriter"
-	"time"
 )
 
 // spread is what several rounds of one measurement gave.
@@ -38,27 +37,9 @@ func (s spread) scaled(by float64) spread {
 	return spread{Median: s.Median * by, Min: s.Min * by, Max: s.Max * by}
 }
 
-// results is all that is measured, as it is written in JSON.
-type results struct {
-	When       time.Time    `json:"when"`
-	Quick      bool         `json:"quick,omitempty"`
-	Rounds     int          `json:"rounds"`
-	Machine    machine      `json:"machine"`
-	Neighbours []neighbour  `json:"neighbours,omitempty"`
-	Ratios     []ratio      `json:"ratios,omitempty"`
-	Throughput []throughput `json:"throughput,omitempty"`
-	Fanout     []throughput `json:"fanout,omitempty"`
-	Latency    []latency    `json:"latency,omitempty"`
-	Start      *startTime   `json:"start,omitempty"`
-	Memory     *memory      `json:"memory,omitempty"`
-	Resident   []resident   `json:"resident,omitempty"`
-	Mesh       []mesh       `json:"mesh,omitempty"`
-	Idle       *idle        `json:"idle,omitempty"`
-}
-
 func (r *results) print(w io.Writer) {
 	m := r.Machine
-	fmt.Fprintf(w, "%s, %d cores, %s %s, %s, tcp %s; medians (and ranges) of %d shuffled rounds\n", m.CPU, m.Cores, m.System, m.Kernel, m.Go, m.Congestion, r.Rounds)
+	fmt.Fprintf(w, "%s, %d cores, %s %s, %s, tcp %s; medians (and ranges) of shuffled rounds\n", m.CPU, m.Cores, m.System, m.Kernel, m.Go, m.Congestion)
 
 	for _, n := range r.Neighbours {
 		fmt.Fprintf(w, "%s: %s\n", n.Name, n.Version)
@@ -67,6 +48,7 @@ func (r *results) print(w io.Writer) {
 	if len(r.Fanout) > 0 {
 		printThroughputs(w, fmt.Sprintf("One process to %d others, delivered at all roles together", r.Fanout[0].Receivers), r.Fanout)
 	}
+	printCurves(w, r.Curves)
 	if len(r.Latency) > 0 {
 		fmt.Fprintf(w, "\nFrom role to role, in microseconds\n")
 		t := table(w)
@@ -76,6 +58,7 @@ func (r *results) print(w io.Writer) {
 		}
 		_ = t.Flush() // w is the terminal or a buffer
 	}
+	printOverload(w, r.Overload)
 	if v := r.Start; v != nil {
 		fmt.Fprintf(w, "\nFrom start to first message, in milliseconds\n  the receiver runs already  %s\n  both start                 %s\n", v.Sender.text(1), v.Both.text(1))
 	}
@@ -91,15 +74,7 @@ func (r *results) print(w io.Writer) {
 		}
 		_ = t.Flush() // w is the terminal or a buffer
 	}
-	if len(r.Mesh) > 0 {
-		fmt.Fprintf(w, "\nFull mesh, a process a node, all started at once\n")
-		t := table(w)
-		fmt.Fprintln(t, "nodes\tlinks\tseconds\tCPU-s\tms CPU a link\t")
-		for _, v := range r.Mesh {
-			fmt.Fprintf(t, "%d\t%d\t%s\t%s\t%.1f\t\n", v.Nodes, v.Links, v.Seconds.text(2), v.CPU.text(2), v.CPU.Median*1000/float64(v.Links))
-		}
-		_ = t.Flush() // w is the terminal or a buffer
-	}
+	printMeshes(w, r.Mesh)
 	if v := r.Idle; v != nil {
 		fmt.Fprintf(w, "\n%d idle nodes for %.0f s, heartbeat 10 s, each\n  CPU          %s %% of a core\n  disk writes  %d bytes\n", v.Nodes, v.Seconds, v.CPUPercent.text(3), v.WriteBytes)
 		if v.WireBytes > 0 {
@@ -107,6 +82,28 @@ func (r *results) print(w io.Writer) {
 		}
 	}
 	r.printRatios(w)
+}
+
+func printMeshes(w io.Writer, list []mesh) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nFull mesh, all nodes started at once; the floor is as many bare SSH handshakes\n")
+	t := table(w)
+	fmt.Fprintln(t, "nodes\tprocesses\tlinks\tseconds\tfloor\tCPU-s\tfloor\tratio\tMiB a node\tfloor\tidle ms CPU a minute\trestarted in\tlost\tcounted\t")
+	for _, v := range list {
+		fmt.Fprintf(t, "%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%.1f\t%.1f\t%.0f\t", v.Nodes, v.Processes, v.Links, v.Seconds.text(2), v.FloorSeconds.text(2),
+			v.CPU.text(2), v.FloorCPU.text(2), v.Ratio.text(2), v.NodeKiB/1024, v.FloorNodeKiB/1024, v.SteadyCPU)
+		switch {
+		case v.Restart == nil:
+			fmt.Fprintln(t, "\t\t\t")
+		case v.Restart.Losses == nil:
+			fmt.Fprintf(t, "%s\t\t\t\n", v.Restart.Whole.text(2))
+		default:
+			fmt.Fprintf(t, "%s\t%d of %d\t%d\t\n", v.Restart.Whole.text(2), v.Restart.Losses.lost(), v.Restart.Losses.Sent, v.Restart.Losses.Counted)
+		}
+	}
+	_ = t.Flush() // w is the terminal or a buffer
 }
 
 func printThroughputs(w io.Writer, title string, list []throughput) {

@@ -11,10 +11,10 @@ import (
 	"kozo/standard"
 )
 
-// registry has what ships and the two roles that measure.
+// registry has what ships and the roles that measure.
 func registry() (*kozo.Registry, error) {
 	types := standard.Registry()
-	return types, errors.Join(types.AddRole(floodType()), types.AddRole(sinkType()))
+	return types, errors.Join(types.AddRole(floodType()), types.AddRole(sinkType()), types.AddRole(bystanderType()))
 }
 
 // floodType is the sending role. Queues drop their oldest message when they are
@@ -31,6 +31,8 @@ type floodOptions struct {
 	Window int       `option:"window" default:"1024" min:"1" doc:"Most messages on the way."`
 	Sinks  int       `option:"sinks" default:"1" min:"1" doc:"How many sinks there are."`
 	Rate   int       `option:"rate" default:"0" min:"0" doc:"Messages a second; 0 means as fast as they arrive."`
+	Most   int       `option:"most" default:"0" min:"0" doc:"Stop after so many messages, if there is a rate; 0 means never."`
+	Type   string    `option:"messages" default:"payload" doc:"Type of the messages."`
 }
 
 type flood struct{ floodOptions }
@@ -45,7 +47,7 @@ func (f *flood) Interest() []kozo.Filter {
 }
 
 func (f *flood) Publishes() []kozo.Filter {
-	return []kozo.Filter{{Kind: kozo.Event, Type: traffic.PayloadType}}
+	return []kozo.Filter{{Kind: kozo.Event, Type: f.Type}}
 }
 
 func (f *flood) Run(ctx context.Context, env *kozo.Env) error {
@@ -53,9 +55,9 @@ func (f *flood) Run(ctx context.Context, env *kozo.Env) error {
 	if err != nil {
 		return err
 	}
-	m := kozo.Message{Kind: kozo.Event, Type: traffic.PayloadType, Body: body}
+	m := kozo.Message{Kind: kozo.Event, Type: f.Type, Body: body}
 	if f.Rate > 0 {
-		return traffic.Pace(ctx, f.Rate, func() error { return env.Send(m) })
+		return traffic.Pace(ctx, f.Rate, f.Most, func() error { return env.Send(m) })
 	}
 	window := traffic.NewWindow(f.Window, f.Sinks)
 	for sent, open := int64(0), window.Open(); ctx.Err() == nil; {
@@ -94,12 +96,14 @@ type sinkOptions struct {
 	Credit  int           `option:"credit" default:"0" min:"0" doc:"Answer after so many messages; 0 means never."`
 	Skip    time.Duration `option:"skip" default:"0" min:"0" doc:"Leave out the latency of messages that were sent earlier than so long after the first arrival."`
 	Samples int           `option:"samples" default:"0" min:"0" doc:"Report the latency of so many messages, and nothing else."`
+	Counts  bool          `option:"counts" default:"false" doc:"Report how many messages there are although latency is measured."`
+	Type    string        `option:"messages" default:"payload" doc:"Type of the messages."`
 }
 
 type sink struct{ sinkOptions }
 
 func (s *sink) Interest() []kozo.Filter {
-	return []kozo.Filter{{Kind: kozo.Event, Type: traffic.PayloadType}}
+	return []kozo.Filter{{Kind: kozo.Event, Type: s.Type}}
 }
 
 func (s *sink) Publishes() []kozo.Filter {
@@ -108,6 +112,7 @@ func (s *sink) Publishes() []kozo.Filter {
 
 func (s *sink) Run(ctx context.Context, env *kozo.Env) error {
 	m := traffic.NewMeter(s.Skip, s.Samples)
+	m.Counts = s.Counts
 	var reports sync.WaitGroup
 	defer reports.Wait()
 	var failed error

@@ -41,7 +41,7 @@ func send(ctx context.Context, s system, dir, address string, args []string) err
 		return out.publish(payloadTopic, frame)
 	}
 	if rate > 0 {
-		return traffic.Pace(ctx, rate, func() error { return errors.Join(publish(), out.flush()) })
+		return traffic.Pace(ctx, rate, 0, func() error { return errors.Join(publish(), out.flush()) })
 	}
 	w := traffic.NewWindow(window, sinks)
 	for open := w.Open(); ctx.Err() == nil; {

@@ -36,6 +36,10 @@ type Meter struct {
 	received, sent atomic.Uint64
 	first          atomic.Int64
 
+	// Counts makes it report how many messages there are although it measures
+	// latency. It is set before Run.
+	Counts bool
+
 	skip      time.Duration
 	samples   int // of latency
 	latencies []time.Duration
@@ -87,7 +91,7 @@ func (m *Meter) Run(done <-chan struct{}, out io.Writer) error {
 			}
 		case <-tick.C:
 			n := m.received.Load()
-			if n == last || m.samples > 0 && last > 0 {
+			if n == last || m.samples > 0 && last > 0 && !m.Counts {
 				continue
 			}
 			last = n

@@ -115,11 +115,11 @@ func (w *Window) Open() int64 {
 	return least + w.size
 }
 
-// Pace calls send rate times a second until ctx is done, and catches up if it was
-// held up.
-func Pace(ctx context.Context, rate int, send func() error) error {
+// Pace calls send rate times a second until ctx is done, or so many times if most
+// is not 0, and catches up if it was held up.
+func Pace(ctx context.Context, rate, most int, send func() error) error {
 	start := time.Now()
-	for n := 1; ctx.Err() == nil; n++ {
+	for n := 1; ctx.Err() == nil && (most == 0 || n <= most); n++ {
 		if err := send(); err != nil {
 			return err
 		}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// bareMesh is the floor of a full mesh: every node makes a bare SSH connection to
+// every other one, and both prove who they are by Ed25519 keys. Nothing is sent
+// over the connections, and they stay open.
+type bareMesh struct {
+	ports   []int
+	signers []ssh.Signer
+
+	conns sync.WaitGroup
+	mu    sync.Mutex
+	open  []net.Conn
+}
+
+// bareReport is what a process of a bare mesh says once all connections that it
+// makes are there.
+type bareReport struct {
+	Message  string  `json:"msg"` // a network counts the lines that say so
+	Seconds  float64 `json:"seconds"`
+	CPU      float64 `json:"cpu"`
+	Resident int64   `json:"resident"`
+}
+
+// runBare is a process with nodes of a bare mesh. Its arguments are the number of
+// the first of them, that after the last, and the ports of all nodes.
+func runBare(ctx context.Context, args []string) error {
+	var numbers []int
+	for _, arg := range args {
+		n, err := strconv.Atoi(arg)
+		if err != nil {
+			return err
+		}
+		numbers = append(numbers, n)
+	}
+	if len(numbers) < 3 {
+		return errors.New("bare takes two numbers and ports")
+	}
+	openFiles()
+	b, err := newBareMesh(numbers[2:])
+	if err != nil {
+		return err
+	}
+	begin, before := time.Now(), ownCPU()
+	if err := b.run(ctx, numbers[0], numbers[1]); err != nil {
+		return err
+	}
+	report := bareReport{Message: linkUp, Seconds: time.Since(begin).Seconds(), CPU: (ownCPU() - before).Seconds()}
+	if report.Resident, err = procField(os.Getpid(), "status", "VmRSS"); err != nil {
+		return err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(report); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// newBareMesh makes a key for each node that all processes know.
+func newBareMesh(ports []int) (*bareMesh, error) {
+	b := &bareMesh{ports: ports}
+	for i := range ports {
+		var seed [ed25519.SeedSize]byte
+		copy(seed[:], strconv.Itoa(i))
+		signer, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(seed[:]))
+		if err != nil {
+			return nil, err
+		}
+		b.signers = append(b.signers, signer)
+	}
+	return b, nil
+}
+
+// run makes the connections of some nodes, all at once.
+func (b *bareMesh) run(ctx context.Context, from, to int) error {
+	var listeners []net.Listener
+	for i := from; i < to; i++ {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", b.ports[i]))
+		if err != nil {
+			return err
+		}
+		listeners = append(listeners, l)
+		b.conns.Go(func() { b.accept(l, i) })
+	}
+	context.AfterFunc(ctx, func() {
+		for _, l := range listeners {
+			_ = l.Close()
+		}
+	})
+	var mu sync.Mutex
+	var errs []error
+	var dials sync.WaitGroup
+	for i := from; i < to; i++ {
+		for peer := range b.ports {
+			if peer == i {
+				continue
+			}
+			dials.Go(func() {
+				if err := b.dial(ctx, i, peer); err != nil {
+					mu.Lock()
+					errs = append(errs, err)
+					mu.Unlock()
+				}
+			})
+		}
+	}
+	dials.Wait()
+	return errors.Join(errs...)
+}
+
+func (b *bareMesh) keep(c net.Conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.open = append(b.open, c) // or the collector closes it
+}
+
+func (b *bareMesh) accept(l net.Listener, self int) {
+	config := &ssh.ServerConfig{PublicKeyCallback: func(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+		n, err := strconv.Atoi(c.User())
+		if err != nil || n < 0 || n >= len(b.signers) || string(key.Marshal()) != string(b.signers[n].PublicKey().Marshal()) {
+			return nil, errors.New("another key")
+		}
+		return nil, nil
+	}}
+	config.AddHostKey(b.signers[self])
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		b.keep(c)
+		b.conns.Go(func() {
+			_, channels, requests, err := ssh.NewServerConn(c, config)
+			if err != nil {
+				return
+			}
+			go ssh.DiscardRequests(requests)
+			for ch := range channels {
+				_ = ch.Reject(ssh.Prohibited, "")
+			}
+		})
+	}
+}
+
+// dial connects two nodes. The other one may not listen yet.
+func (b *bareMesh) dial(ctx context.Context, self, peer int) error {
+	for {
+		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", b.ports[peer]))
+		if err != nil {
+			if err := pause(ctx, 10*time.Millisecond); err != nil {
+				return err
+			}
+			continue
+		}
+		_, channels, requests, err := ssh.NewClientConn(c, "", &ssh.ClientConfig{
+			User: strconv.Itoa(self), Auth: []ssh.AuthMethod{ssh.PublicKeys(b.signers[self])},
+			HostKeyCallback:   ssh.FixedHostKey(b.signers[peer].PublicKey()),
+			HostKeyAlgorithms: []string{ssh.KeyAlgoED25519},
+		})
+		if err != nil {
+			return err
+		}
+		b.keep(c)
+		go ssh.DiscardRequests(requests)
+		b.conns.Go(func() {
+			for ch := range channels {
+				_ = ch.Reject(ssh.Prohibited, "")
+			}
+		})
+		return nil
+	}
+}
