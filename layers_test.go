@@ -41,7 +41,7 @@ var rooms = map[string][]string{
 
 	"internal/extern":          {".", "internal/extern/program", "internal/extern/protocol", "internal/extern/talk"},
 	"internal/extern/process":  {},
-	"internal/extern/program":  {"internal/extern/process", "internal/extern/protocol"},
+	"internal/extern/program":  {"internal/extern/process", "internal/extern/protocol", "sdk/python"},
 	"internal/extern/protocol": {"."},
 	"internal/extern/talk":     {".", "internal/extern/process", "internal/extern/protocol"},
 
@@ -79,6 +79,7 @@ var rooms = map[string][]string{
 	"roles/logger":                    {"."},
 	"roles/timer":                     {"."},
 	"transports/tcp":                  {".", "transports/internal/onionname", "transports/internal/socks"},
+	"sdk/python":                      {},
 	// What transports share.
 	"transports/internal/onionname": {},
 	"transports/internal/socks":     {"."},

@@ -14,6 +14,7 @@ import (
 
 	"kozo/internal/extern/process"
 	"kozo/internal/extern/protocol"
+	"kozo/sdk/python"
 )
 
 // Program is a file that was found.
@@ -126,6 +127,12 @@ func (p *Program) argv() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if sdk, err := python.Has(p.Path); sdk || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return python.Command(p.Path)
+	}
 	if info.Mode().Perm()&0o111 == 0 {
 		return nil, fmt.Errorf("%s is not executable; chmod +x %[1]s makes it a program", p.Path)
 	}
@@ -178,6 +185,9 @@ func (p *Program) Describe(ctx context.Context) (*protocol.Description, error) {
 		reason := fmt.Sprintf("%s --describe %v", p.Path, err)
 		if words := run.LastWords(); words != "" {
 			reason += ": " + words[strings.LastIndexByte(words, '\n')+1:]
+		}
+		if sdk, _ := python.Has(p.Path); sdk {
+			return nil, errors.New(reason) // it has promised a description
 		}
 		return nil, &UndescribedError{reason}
 	}
