@@ -63,6 +63,7 @@ var rooms = map[string][]string{
 	"internal/storage":   {"."},
 	"internal/supervise": {},
 	"internal/tidy":      {},
+	"internal/torlab":    {},
 	"internal/wire":      {"."},
 
 	// For tests: a virtual machine with Bluetooth and GPIO.
@@ -81,9 +82,11 @@ var rooms = map[string][]string{
 	"transports/tcp":                  {".", "transports/internal/onionname", "transports/internal/socks"},
 	"sdk/python":                      {},
 	// What transports share.
-	"transports/internal/onionname": {},
-	"transports/internal/socks":     {"."},
-	"standard":                      {".", "roles/cuckoo", "roles/debugger", "roles/injector", "roles/logger", "roles/timer", "transports/tcp"},
+	"transports/internal/onionname":     {},
+	"transports/onion":                  {".", "transports/internal/onionname", "transports/internal/socks", "transports/onion/internal/control"},
+	"transports/onion/internal/control": {},
+	"transports/internal/socks":         {"."},
+	"standard":                          {".", "roles/cuckoo", "roles/debugger", "roles/injector", "roles/logger", "roles/timer", "transports/onion", "transports/tcp"},
 
 	// Beside the house: a program of its own that measures.
 	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/config", "internal/hostnet", "internal/node", "internal/resolve", "internal/secure", "internal/status", "internal/wire"},

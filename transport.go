@@ -142,6 +142,15 @@ type Warner interface {
 	Warnings() []*OptionError
 }
 
+// Announcer is implemented by transports with options of which only the node
+// itself can know the values, since they follow from secrets that it makes.
+type Announcer interface {
+	// Announce returns such options and their values, to be put into the file.
+	// It makes and stores the secrets if there are none. Of env it uses the
+	// Storage alone.
+	Announce(env *TransportEnv) (Values, error)
+}
+
 // Priority says how much a transport should be preferred. The faster and the
 // more reliable, the higher.
 type Priority int
@@ -175,6 +184,10 @@ type TransportEnv struct {
 	// Listen binds an address. backlog bounds the connections that wait to be
 	// accepted; 0 means as many as the system likes.
 	Listen func(ctx context.Context, network, address string, backlog int) (net.Listener, error)
+
+	// Storage keeps one value for the transport across restarts of the node,
+	// in a file that only the user of the node can read.
+	Storage Storage
 
 	// Log is for what the operator should know. It already names the transport.
 	Log *slog.Logger

@@ -9,6 +9,7 @@ import (
 	"kozo/roles/injector"
 	"kozo/roles/logger"
 	"kozo/roles/timer"
+	"kozo/transports/onion"
 	"kozo/transports/tcp"
 )
 
@@ -28,6 +29,7 @@ func Registry() *kozo.Registry {
 		}
 	}
 	for _, transport := range []kozo.TransportType{
+		onion.Type(),
 		tcp.Type(),
 	} {
 		if err := r.AddTransport(transport); err != nil {

@@ -114,7 +114,7 @@ func New(cfg Config) (*Node, error) {
 	for _, t := range self.Transports {
 		log := cfg.Log.With("transport", t.Name)
 		env := cfg.Net(log)
-		env.Node, env.Peers = cfg.Self, remotes(cfg.System, self)
+		Equip(env, cfg.System, self, t)
 		n.ports = append(n.ports, &port{node: n, transport: t, env: env, log: log})
 	}
 	for _, other := range cfg.System.Nodes {
@@ -161,6 +161,16 @@ func (n *Node) prepareKeys() error {
 		ReadSize:         int(s.MaxBufferReadSize),
 	}
 	return nil
+}
+
+// Equip completes what a transport is given to work with by what the system has
+// for it: the transports of the other nodes, and a place to store a value.
+func Equip(env *kozo.TransportEnv, sys *system.System, self *system.Node, t *system.Transport) {
+	env.Node, env.Peers = self.Name, remotes(sys, self)
+	env.Storage = storage.None()
+	if self.RoleStorage != "" {
+		env.Storage = storage.Open(self.RoleStorage).Transport(t.Name)
+	}
 }
 
 // secureWith is how to speak to peers over connections with these limits of time.

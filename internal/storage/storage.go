@@ -1,4 +1,4 @@
-// Package storage keeps one JSON file per role in a directory. A value is
+// Package storage keeps one JSON file per role, and per transport, in a directory. A value is
 // replaced atomically: whatever happens, and whenever, the old value or the new
 // one is there whole.
 package storage
@@ -49,19 +49,25 @@ func (d *Dir) Role(name kozo.RoleName) kozo.Storage {
 	return f
 }
 
+// Transport returns the storage of a transport on the terms of Role: the file
+// NAME.transport, which is that of no role.
+func (d *Dir) Transport(name string) kozo.Storage {
+	return &file{dir: d.path, base: name + ".transport", bad: checkFileName(name)}
+}
+
 // checkFileName refuses what would lead out of the directory, even if the rules
 // for names should change one day.
 func checkFileName(name string) error {
 	if err := kozo.CheckName(name); err != nil {
-		return fmt.Errorf("cannot store anything for the role %q: %w", name, err)
+		return fmt.Errorf("cannot store anything for %q: %w", name, err)
 	}
 	if strings.ContainsAny(name, `/\:`) || !filepath.IsLocal(name+".json") {
-		return fmt.Errorf("cannot store anything for the role %q: its name is not one for a file", name)
+		return fmt.Errorf("cannot store anything for %q: its name is not one for a file", name)
 	}
 	return nil
 }
 
-// file is the storage of one role.
+// file is the storage of one role or transport.
 type file struct {
 	dir  string
 	base string
@@ -92,7 +98,7 @@ func (f *file) Load(v any) error {
 		return fmt.Errorf("cannot load what was stored: %w", err)
 	}
 	if err := json.Unmarshal(text, v); err != nil {
-		return fmt.Errorf("%s does not hold what the role has stored (%w); restore it, or move it away to begin anew",
+		return fmt.Errorf("%s does not hold what was stored there (%w); restore it, or move it away to begin anew",
 			f.path(), err)
 	}
 	return nil

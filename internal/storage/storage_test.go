@@ -211,3 +211,23 @@ func TestNone(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A role and a transport can have any name, and each has its own file.
+func TestTransportsHaveFilesOfTheirOwn(t *testing.T) {
+	dir := Open(t.TempDir())
+	stores := []kozo.Storage{dir.Transport("onion"), dir.Role("onion"), dir.Role("onion.transport"), dir.Transport("onion.json")}
+	for i, s := range stores {
+		if err := s.Save(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, s := range stores {
+		var got int
+		if err := s.Load(&got); err != nil || got != i {
+			t.Errorf("store %d has %d, %v", i, got, err)
+		}
+	}
+	if err := dir.Transport("../x").Save(1); err == nil {
+		t.Error("a name led out of the directory")
+	}
+}

@@ -121,7 +121,7 @@ func whyNoTarget(from, to *Node) string {
 		}
 	}
 	if common {
-		return fmt.Sprintf("%s has no address to dial, and %s cannot be dialled by it either", to.Name, from.Name)
+		return fmt.Sprintf("%s has no address that %s can dial, and %s cannot be dialled by it either", to.Name, from.Name, from.Name)
 	}
 	return fmt.Sprintf("they have no transport in common: %s has %s, %s has %s",
 		from.Name, types(from), to.Name, types(to))

@@ -109,9 +109,9 @@ func TestAnEdgeThatCannotBeDialledRidesOrSaysWhy(t *testing.T) {
 	}{
 		{nil, []*Transport{reachable}, "alice has no transports"},
 		{[]*Transport{reachable}, nil, "bob has no transports"},
-		{[]*Transport{outgoing}, []*Transport{outgoing}, "has no address to dial"},
+		{[]*Transport{outgoing}, []*Transport{outgoing}, "has no address that"},
 		{[]*Transport{transport("b", "bluetooth", wire{endpoints: []string{"y"}})}, []*Transport{reachable}, "no transport in common: alice has bluetooth, bob has tcp"},
-		{[]*Transport{transport("i", "tcp", incoming{wire{endpoints: []string{"z"}}})}, []*Transport{transport("i", "tcp", incoming{wire{endpoints: []string{"z"}}})}, "has no address to dial"},
+		{[]*Transport{transport("i", "tcp", incoming{wire{endpoints: []string{"z"}}})}, []*Transport{transport("i", "tcp", incoming{wire{endpoints: []string{"z"}}})}, "has no address that"},
 	} {
 		s, alice, bob := pair(row.a, row.b)
 		if e := s.Edge(alice, bob); !strings.Contains(e.Never, row.want) {

@@ -33,7 +33,7 @@ func (t *transport) Dial(ctx context.Context, env *kozo.TransportEnv, endpoint s
 			return nil, fmt.Errorf("%s cannot be reached: %w", host, err)
 		}
 		if t.SocksProxy != "" {
-			return t.proxy.Dial(ctx, env, endpoint, endpoint)
+			return t.tor.Dial(ctx, env, endpoint)
 		}
 	}
 	addrs, err := lookup(ctx, env, host)

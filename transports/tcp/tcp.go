@@ -35,7 +35,7 @@ type transport struct {
 	options
 	endpoints []string // host:port
 	names     []string // the hosts of addresses, as they are in the options
-	proxy     socks.Proxy
+	tor       socks.Tor
 }
 
 var (
@@ -67,7 +67,7 @@ func build(o options) (kozo.Transport, error) {
 	}
 	if o.SocksProxy != "" {
 		var err error
-		if t.proxy, err = socks.Parse(o.SocksProxy); err != nil {
+		if t.tor.Proxy, err = socks.Parse(o.SocksProxy); err != nil {
 			return nil, kozo.Errorf("socksProxy", "%q is no proxy: %w", o.SocksProxy, err)
 		}
 	}

@@ -9,8 +9,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -174,4 +177,36 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q is %v", text, p)
 		}
 	}
+}
+
+// A path that leads nowhere is given up, and another one asked for.
+func TestEachTryHasAnotherPath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var users []string
+		var serving sync.WaitGroup
+		env := testEnv()
+		env.Dial = func(context.Context, string, string) (net.Conn, error) {
+			a, b := net.Pipe()
+			serving.Go(func() {
+				defer b.Close()
+				take(b, 4)
+				b.Write([]byte{5, 2})
+				take(b, 2+len("kozo clock"))
+				users = append(users, take(b, 1+len("x.onion:1 0"))[1:])
+				b.Write([]byte{1, 0})
+				take(b, 1000)
+			})
+			return a, nil
+		}
+		tor := Tor{Proxy: Proxy{"tcp", "127.0.0.1:9050"}}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*pathTime-time.Second)
+		defer cancel()
+		if _, err := tor.Dial(ctx, env, "x.onion:1"); !errors.Is(err, ErrNoPath) {
+			t.Errorf("%v", err)
+		}
+		serving.Wait()
+		if want := []string{"x.onion:1 0", "x.onion:1 1", "x.onion:1 2"}; !slices.Equal(users, want) {
+			t.Errorf("it asked for %q", users)
+		}
+	})
 }
