@@ -78,6 +78,7 @@ var rooms = map[string][]string{
 	"roles/debugger/internal/door":    {"roles/debugger/internal/console"},
 	"roles/injector":                  {"."},
 	"roles/logger":                    {"."},
+	"roles/motion":                    {"."},
 	"roles/timer":                     {"."},
 	"transports/tcp":                  {".", "transports/internal/onionname", "transports/internal/socks"},
 	"sdk/python":                      {},
@@ -86,7 +87,7 @@ var rooms = map[string][]string{
 	"transports/onion":                  {".", "transports/internal/onionname", "transports/internal/socks", "transports/onion/internal/control"},
 	"transports/onion/internal/control": {},
 	"transports/internal/socks":         {"."},
-	"standard":                          {".", "roles/cuckoo", "roles/debugger", "roles/injector", "roles/logger", "roles/timer", "transports/onion", "transports/tcp"},
+	"standard":                          {".", "roles/cuckoo", "roles/debugger", "roles/injector", "roles/logger", "roles/motion", "roles/timer", "transports/onion", "transports/tcp"},
 
 	// Beside the house: a program of its own that measures.
 	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/config", "internal/hostnet", "internal/node", "internal/resolve", "internal/secure", "internal/status", "internal/wire"},
@@ -95,16 +96,17 @@ var rooms = map[string][]string{
 
 // guests are the modules of others, and which rooms they are let into.
 var guests = map[string][]string{
-	"github.com/google/renameio": {"internal/storage"},
-	"github.com/itchyny/timefmt": {"roles/logger"},
-	"github.com/spf13/cobra":     {"cli"},
-	"github.com/tinylib/msgp":    {".", "internal/wire"},
-	"go.starlark.net":            {"roles/injector"},
-	"go.yaml.in/yaml":            {"internal/config/tree"},
-	"golang.org/x/crypto":        {"internal/secure", "roles/debugger/internal/door", "bench"},
-	"golang.org/x/net":           {"internal/resolve"},
-	"golang.org/x/sys":           {"internal/extern/process"},
-	"golang.org/x/term":          {"roles/debugger/internal/door"},
+	"github.com/google/renameio":        {"internal/storage"},
+	"github.com/itchyny/timefmt":        {"roles/logger"},
+	"github.com/spf13/cobra":            {"cli"},
+	"github.com/tinylib/msgp":           {".", "internal/wire"},
+	"github.com/warthog618/go-gpiocdev": {"roles/motion"},
+	"go.starlark.net":                   {"roles/injector"},
+	"go.yaml.in/yaml":                   {"internal/config/tree"},
+	"golang.org/x/crypto":               {"internal/secure", "roles/debugger/internal/door", "bench"},
+	"golang.org/x/net":                  {"internal/resolve"},
+	"golang.org/x/sys":                  {"internal/extern/process"},
+	"golang.org/x/term":                 {"roles/debugger/internal/door"},
 }
 
 const (

@@ -8,6 +8,7 @@ import (
 	"kozo/roles/debugger"
 	"kozo/roles/injector"
 	"kozo/roles/logger"
+	"kozo/roles/motion"
 	"kozo/roles/timer"
 	"kozo/transports/onion"
 	"kozo/transports/tcp"
@@ -22,6 +23,7 @@ func Registry() *kozo.Registry {
 		debugger.Type(),
 		injector.Type(),
 		logger.Type(),
+		motion.Type(),
 		timer.Type(),
 	} {
 		if err := r.AddRole(role); err != nil {
