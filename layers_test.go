@@ -39,7 +39,8 @@ var rooms = map[string][]string{
 	"internal/router":   {"."},
 	"internal/rolehost": {".", "internal/queue", "internal/status", "internal/supervise"},
 
-	"internal/extern":          {".", "internal/extern/program", "internal/extern/protocol", "internal/extern/talk"},
+	"internal/extern":          {".", "internal/extern/carry", "internal/extern/program", "internal/extern/protocol", "internal/extern/talk"},
+	"internal/extern/carry":    {".", "internal/extern/protocol", "internal/extern/talk"},
 	"internal/extern/process":  {},
 	"internal/extern/program":  {"internal/extern/process", "internal/extern/protocol", "sdk/python"},
 	"internal/extern/protocol": {"."},

@@ -48,7 +48,7 @@ func checkEndpoints(t *trial) {
 	want = slices.Clone(want)
 	clear(t.far.Endpoints())
 	same(t.far.Endpoints(), "when the caller has changed what it got earlier")
-	same(t.make(t.o.Options).Endpoints(), "from another transport with the same options")
+	same(t.make("listener", t.o.Options).Endpoints(), "from another transport with the same options")
 	_ = t.listen().Close()
 	same(t.far.Endpoints(), "after it has listened")
 	if p := kozo.PriorityOf(t.near); p < kozo.Worst || p > kozo.Best {

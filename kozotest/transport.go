@@ -163,7 +163,7 @@ type trial struct {
 
 func (t *trial) open() {
 	t.Helper()
-	t.near, t.far = t.make(t.o.Dialer), t.make(t.o.Options)
+	t.near, t.far = t.make("dialler", t.o.Dialer), t.make("listener", t.o.Options)
 	if len(t.far.Endpoints()) == 0 {
 		t.Fatal("the transport that listens has no endpoints; give it options with which others can reach it")
 	}
@@ -196,7 +196,7 @@ func (t *trial) open() {
 
 // remote is how one side sees the other one.
 func (t *trial) remote(node kozo.NodeName, values kozo.Values) kozo.Remote {
-	return kozo.Remote{Node: node, Name: t.o.Type.Name, Type: t.o.Type.Name, Values: values, Transport: t.make(values)}
+	return kozo.Remote{Node: node, Name: t.o.Type.Name, Type: t.o.Type.Name, Values: values, Transport: t.make(node, values)}
 }
 
 // env completes what one side is given.
@@ -209,9 +209,12 @@ func (t *trial) env(self kozo.NodeName, env *kozo.TransportEnv, peer kozo.Remote
 	return &own
 }
 
-func (t *trial) make(values kozo.Values) kozo.Transport {
+func (t *trial) make(node kozo.NodeName, values kozo.Values) kozo.Transport {
 	t.Helper()
 	tr, err := t.o.Type.New(maps.Clone(values))
+	if p, ok := tr.(kozo.Placer); ok && err == nil {
+		err = p.Place(node, t.o.Type.Name)
+	}
 	if err != nil {
 		t.Fatalf("making a transport of type %s: %v", t.o.Type.Name, err)
 	}

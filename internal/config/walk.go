@@ -26,7 +26,6 @@ func (c *checker) file(root *tree.Node) *system.System {
 	top := &block{level: atRoot, pos: tree.Pos{Line: 1, Column: 1}, node: root, options: c.shape.Root, blocks: []string{shape.SystemKey}}
 	values, _ := c.values(top, false)
 	c.algorithms(top, values)
-	c.idle(top)
 	sys := &system.System{Settings: settings(values), Digest: map[string]string{}}
 	c.digestSettings(sys.Digest, values)
 
@@ -98,16 +97,6 @@ func (c *checker) algorithms(b *block, values kozo.Values) {
 	}
 	check("cipher", secure.CheckCipher)
 	check("hmac", secure.CheckMAC)
-}
-
-// idle warns of options that are known and change nothing: the transports of
-// this program are those that it was built with.
-func (c *checker) idle(b *block) {
-	for _, option := range []string{"transportPath"} {
-		if at, given := b.place(option); given && (at.Kind == tree.List || at.Text != "") {
-			c.warn(at.Pos, b.path, "", option+": nothing is loaded from directories yet; kozo types lists what there is")
-		}
-	}
 }
 
 // owner is the node that has a public key.
@@ -213,7 +202,6 @@ func (c *checker) override(b *block, root kozo.Values, n *system.Node) kozo.Valu
 			inner := &block{level: atOverride, path: path, pos: e.Pos, node: body, options: c.shape.Root}
 			own, _ = c.values(inner, true)
 			c.algorithms(inner, own)
-			c.idle(inner)
 			c.own[n.Name] = inner
 			maps.Copy(values, own)
 		}

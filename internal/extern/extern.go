@@ -29,9 +29,12 @@ type Dirs struct{ Roles, Transports, Imports []string }
 type Set struct {
 	dirs Dirs
 
-	mu    sync.Mutex
-	asked map[string]*answer // by path and directories of modules
-	roles map[string]kozo.RoleType
+	mu     sync.Mutex
+	asked  map[string]*answer // by path and directories of modules
+	askers map[string]*asker  // of transports; likewise
+
+	roles      map[string]kozo.RoleType
+	transports map[string]kozo.TransportType
 }
 
 type answer struct {
@@ -42,7 +45,10 @@ type answer struct {
 
 // New returns a set that knows nothing yet.
 func New(dirs Dirs) *Set {
-	return &Set{dirs: dirs, asked: map[string]*answer{}, roles: map[string]kozo.RoleType{}}
+	return &Set{
+		dirs: dirs, asked: map[string]*answer{}, askers: map[string]*asker{},
+		roles: map[string]kozo.RoleType{}, transports: map[string]kozo.TransportType{},
+	}
 }
 
 // Roles returns the types of roles that were found so far, by name.
@@ -115,7 +121,7 @@ func (s *Set) find(name, kind string, search, imports []string) (*found, error) 
 
 // describe returns what a program says about itself.
 func (s *Set) describe(p *program.Program) (*protocol.Description, error) {
-	key := strings.Join(append([]string{p.Path}, p.Imports...), "\x00")
+	key := keyOf(p)
 	s.mu.Lock()
 	a := s.asked[key]
 	if a == nil {
@@ -125,4 +131,8 @@ func (s *Set) describe(p *program.Program) (*protocol.Description, error) {
 	s.mu.Unlock()
 	a.once.Do(func() { a.d, a.err = p.Describe(context.Background()) })
 	return a.d, a.err
+}
+
+func keyOf(p *program.Program) string {
+	return strings.Join(append([]string{p.Path}, p.Imports...), "\x00")
 }

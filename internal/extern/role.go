@@ -260,7 +260,7 @@ func (r *roleRun) hear(l *protocol.Line) error {
 		})
 		return nil
 	case "note":
-		level, err := levelOf(l.Level)
+		level, err := l.NoteLevel()
 		if err != nil {
 			return err
 		}
@@ -321,18 +321,4 @@ func (r *roleRun) print(l *protocol.Line) error {
 	}
 	r.talk.Answer(l.ID, nil)
 	return nil
-}
-
-func levelOf(word string) (slog.Level, error) {
-	switch word {
-	case "debug":
-		return slog.LevelDebug, nil
-	case "info", "":
-		return slog.LevelInfo, nil
-	case "warn":
-		return slog.LevelWarn, nil
-	case "error":
-		return slog.LevelError, nil
-	}
-	return 0, fmt.Errorf(`"level" is %q; it is debug, info, warn or error`, word)
 }

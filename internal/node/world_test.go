@@ -165,6 +165,7 @@ func (w *world) types() *kozo.Registry {
 		r.AddTransport(pinnedType()),
 		r.AddTransport(claimingType()),
 		r.AddTransport(helpedType(&w.helperIsIll)),
+		r.AddTransport(programType(w.t)),
 		r.AddRole(kozo.DefineRole("source", "sends for a test", func(struct{}) (kozo.Role, error) {
 			return source{w}, nil
 		})),

@@ -22,7 +22,7 @@ type Settings struct {
 	Cipher              kozo.List     `option:"cipher" default:"aes256-gcm@openssh.com, aes128-gcm@openssh.com, chacha20-poly1305@openssh.com, aes256-ctr" doc:"Ciphers, by their SSH names, best first. Two nodes use the first one of the dialling node that both have."`
 	HMAC                kozo.List     `option:"hmac" default:"hmac-sha2-256-etm@openssh.com, hmac-sha2-512-etm@openssh.com, hmac-sha2-256, hmac-sha1" doc:"Message authentication codes, by their SSH names, best first. Ciphers that authenticate by themselves (gcm, poly1305) do not use one."`
 	RolePath            kozo.Paths    `option:"rolePath" default:"" doc:"Directories with programs that are roles, one file for each type: TYPE or TYPE.*, for instance doorbell.py. The environment variable KOZOROLEPATH adds some."`
-	TransportPath       kozo.Paths    `option:"transportPath" default:"" doc:"Directories with transports of your own. Not used yet."`
+	TransportPath       kozo.Paths    `option:"transportPath" default:"" doc:"Directories with programs that are transports, one file for each type, as in rolePath. The environment variable KOZOTRANSPORTPATH adds some."`
 	ImportPath          kozo.Paths    `option:"importPath" default:"" doc:"Directories that come first where such programs look for modules and other programs (PYTHONPATH, NODE_PATH, PATH). The environment variable KOZOIMPORTPATH adds some."`
 }
 
