@@ -13,7 +13,10 @@ const (
 	idleBuffer = 1 << 10  // while little comes
 	busyBuffer = 64 << 10 // while much comes
 	quietReads = 8        // this many small reads in a row make the buffer small again
-	maxEmpty   = 100      // this many reads of nothing in a row are an error
+	pastReads  = 64       // so many without a large frame make it as large as usual again
+
+	largestStays = 256 << 10 // a larger one does at once
+	maxEmpty     = 100       // this many reads of nothing in a row are an error
 
 	maxHead = 5 // bytes of a length: MaxLength needs no more
 
@@ -37,6 +40,7 @@ type Reader struct {
 	r, w     int
 	last     int // how many bytes before r the frame has that Next returned
 	quiet    int
+	past     int   // reads since one for a frame larger than busyBuffer
 	err      error // of src: returned once what is in buf cannot be a frame
 }
 
@@ -180,16 +184,21 @@ func (r *Reader) fill(want uint64) error {
 // busyBuffer; beyond that it at most doubles each time it is full, so that a
 // peer gets memory only for bytes that it has sent.
 func (r *Reader) resize(want uint64) {
+	if want > busyBuffer {
+		r.past = 0
+	} else {
+		r.past++
+	}
 	have := r.w - r.r
 	size := len(r.buf)
 	switch {
 	case size == 0:
 		size = idleBuffer
 	case have == size: // full, of one frame
-		size = int(min(2*uint64(size), max(want, busyBuffer)))
+		size = int(min(2*uint64(size), max(want, busyBuffer, min(largestStays, r.maxFrame))))
 	case r.w == size && size < busyBuffer: // the last read filled it: there is more
 		size = min(4*size, busyBuffer)
-	case size > busyBuffer && want <= busyBuffer && have <= busyBuffer:
+	case size > busyBuffer && have <= busyBuffer && (r.past >= pastReads || r.quiet >= quietReads || size > largestStays && want <= busyBuffer):
 		size = busyBuffer
 	case size > idleBuffer && r.quiet >= quietReads && want <= idleBuffer && have < idleBuffer:
 		size = idleBuffer

@@ -313,6 +313,21 @@ func TestReaderShrinks(t *testing.T) {
 }
 
 // A busy stream is read in large pieces, without allocations.
+// One large frame after the other needs no new memory.
+func TestReaderStaysLarge(t *testing.T) {
+	frames := bytes.Repeat(AppendFrame(nil, TypeMessage, make([]byte, 70<<10)), 200)
+	r := NewReader(bytes.NewReader(frames), 1<<20)
+	next := func() {
+		if _, _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next()
+	if allocs := testing.AllocsPerRun(190, next); allocs != 0 {
+		t.Errorf("%v allocations a frame", allocs)
+	}
+}
+
 func TestReaderIsFast(t *testing.T) {
 	var b []byte
 	const frames = 100000
