@@ -105,9 +105,9 @@ func New(cfg Config) *Link {
 }
 
 // Offer takes an encoded message that the peer wants, to be sent as soon as the
-// link is up. It never blocks. at is the present time. frame is copied, unless
-// keep says that nobody will change it.
-func (l *Link) Offer(frame []byte, at time.Time, keep bool) {
+// link is up. It never blocks. at is the present time. The frame consists of head,
+// which is copied, and body, which may be kept.
+func (l *Link) Offer(head, body []byte, at time.Time) {
 	l.mu.Lock()
 	l.ledger.offered++
 	if l.off() {
@@ -116,7 +116,7 @@ func (l *Link) Offer(frame []byte, at time.Time, keep bool) {
 		return
 	}
 	l.expire(at)
-	dropped, ok := l.outbox.Push(frame, at, keep)
+	dropped, ok := l.outbox.Push(head, body, at)
 	l.ledger.drop(kozo.QueueFull, dropped)
 	if !ok {
 		l.ledger.drop(kozo.Oversize, 1)

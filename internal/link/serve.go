@@ -86,8 +86,14 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 		}
 		var flushing bool
 		if chunk, flushing = l.take(chunk); chunk != nil {
-			if _, err := s.stream.Write(chunk.Bytes()); err != nil {
+			first, rest := chunk.Bytes()
+			if _, err := s.stream.Write(first); err != nil {
 				return nil, err
+			}
+			if len(rest) > 0 {
+				if _, err := s.stream.Write(rest); err != nil {
+					return nil, err
+				}
 			}
 			continue
 		}

@@ -370,7 +370,7 @@ func TestLinkThatProbesForABetterTargetCanBeStopped(t *testing.T) {
 			large := kozo.Message{Kind: kozo.Event, Type: "large", Time: time.Now()}
 			large.Body, _ = kozo.Pack(make([]byte, 60_000))
 			for range 10 {
-				l.Offer(wire.AppendMessage(nil, &large), time.Now(), false)
+				l.Offer(wire.AppendMessage(nil, &large), nil, time.Now())
 				synctest.Wait()
 			}
 			go func() {

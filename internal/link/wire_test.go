@@ -138,7 +138,7 @@ func TestLinkSkipsWhatItDoesNotKnow(t *testing.T) {
 		f := <-fars
 		f.hello()
 		f.write(grease, wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{2}}), grease)
-		l.Offer(message("x"), time.Now(), false)
+		l.Offer(message("x"), nil, time.Now())
 		f.want(wire.TypeMessage, wire.TypePing)
 		f.write(grease, wire.AppendAck(nil, wire.Ack{Seen: 1}), grease)
 		synctest.Wait()
@@ -154,7 +154,7 @@ func TestPeerCannotConfirmWhatWasNeverSent(t *testing.T) {
 		f := <-fars
 		f.hello()
 		f.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{2}, KnownBoot: wire.Boot{1}, Seen: 1 << 60}))
-		l.Offer(message("x"), time.Now(), false)
+		l.Offer(message("x"), nil, time.Now())
 		f.want(wire.TypeMessage, wire.TypePing)
 		f.write(wire.AppendAck(nil, wire.Ack{Seen: 1 << 62}))
 		synctest.Wait()
@@ -222,7 +222,7 @@ func TestPingsComeAtEveryHeartbeatWhateverIsSent(t *testing.T) {
 				case <-stop:
 					return
 				case <-time.After(10 * time.Millisecond):
-					l.Offer(message("x"), time.Now(), false)
+					l.Offer(message("x"), nil, time.Now())
 				}
 			}
 		})

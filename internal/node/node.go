@@ -92,7 +92,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, self: self, since: time.Now(),
-		router: router.New(wire.AppendMessage),
+		router: router.New(wire.AppendHead),
 		peers:  map[kozo.NodeName]*peer{},
 		ready:  make(chan struct{}),
 	}

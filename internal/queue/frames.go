@@ -11,7 +11,7 @@ const (
 	ChunkSize = 32<<10 - 8
 
 	smallChunk = 512     // the first one
-	largeFrame = 8 << 10 // has a chunk of its own, so that little of others stays empty
+	largeFrame = 8 << 10 // has a chunk alone, so that little of others stays empty
 
 	// What a queue keeps for longer. More than that was for a burst.
 	keepBytes = 64 << 10
@@ -42,7 +42,8 @@ type Chunk struct {
 	from  int // where the first frame begins that has not been dropped
 	first int // its number
 
-	alone bool // of a large frame, which others may have too; not used again
+	rest  []byte // of a frame that has no room in data; others may have it too
+	alone bool   // has one frame and gets no more
 	next  *Chunk
 }
 
@@ -52,8 +53,9 @@ type mark struct {
 	size int
 }
 
-// Bytes returns the frames. It is not to be changed.
-func (c *Chunk) Bytes() []byte { return c.data[c.from:] }
+// Bytes returns the frames, in two parts of which the second one is often empty.
+// They are not to be changed.
+func (c *Chunk) Bytes() (first, rest []byte) { return c.data[c.from:], c.rest }
 
 // Len returns the number of frames.
 func (c *Chunk) Len() int { return len(c.marks) - c.first }
@@ -64,16 +66,17 @@ func NewFrames(maxCount, maxBytes int) *Frames {
 	return &Frames{maxCount: max(maxCount, 0), maxBytes: max(maxBytes, 0)}
 }
 
-// Push puts a frame into the queue; at is the time from which its age counts.
-// keep says that nobody will change the frame any more, so that a large one need
-// not be copied. dropped is the number of the oldest frames that had to go for
-// it. ok is false if the queue could not hold the frame even when empty: then
-// nothing changes.
-func (q *Frames) Push(frame []byte, at time.Time, keep bool) (dropped int, ok bool) {
-	if len(frame) > q.maxBytes || q.maxCount == 0 {
+// Push puts a frame into the queue, which consists of head and body; at is the
+// time from which its age counts. head is copied. The body, which may be nil, may
+// be kept, so nobody must change it any more. dropped is the number of the oldest
+// frames that had to go for it. ok is false if the queue could not hold the frame
+// even when empty: then nothing changes.
+func (q *Frames) Push(head, body []byte, at time.Time) (dropped int, ok bool) {
+	size := len(head) + len(body)
+	if size > q.maxBytes || q.maxCount == 0 {
 		return 0, false
 	}
-	for q.count == q.maxCount || q.bytes+len(frame) > q.maxBytes {
+	for q.count == q.maxCount || q.bytes+size > q.maxBytes {
 		q.drop()
 		dropped++
 	}
@@ -81,43 +84,43 @@ func (q *Frames) Push(frame []byte, at time.Time, keep bool) (dropped int, ok bo
 		q.base = at
 	}
 	c := q.newest
-	switch {
-	case len(frame) > largeFrame:
-		c = &Chunk{data: frame, alone: true}
-		if !keep {
-			c.data = append([]byte(nil), frame...)
-		}
+	if size > largeFrame || c == nil || c.alone || size > cap(c.data)-len(c.data) {
+		c = q.chunk(min(size, ChunkSize), size > largeFrame)
 		q.add(c)
-	case c == nil || c.alone || len(frame) > cap(c.data)-len(c.data):
-		c = q.chunk(len(frame))
-		q.add(c)
-		fallthrough
-	default:
-		c.data = append(c.data, frame...)
 	}
-	c.marks = append(c.marks, mark{at: at.Sub(q.base), size: len(frame)})
+	c.data = append(c.data, head...)
+	if fits := cap(c.data) - len(c.data); len(body) > fits {
+		c.rest, body = body[fits:], body[:fits]
+	}
+	c.data = append(c.data, body...)
+	c.marks = append(c.marks, mark{at: at.Sub(q.base), size: size})
 	q.count++
-	q.bytes += len(frame)
+	q.bytes += size
 	q.most = max(q.most, q.bytes)
 	return dropped, true
 }
 
-// chunk returns an empty chunk with room for so many bytes. The more there is in
-// the queue, the larger it is.
-func (q *Frames) chunk(room int) *Chunk {
-	want := smallChunk
-	if q.newest != nil {
-		want = max(2*cap(q.newest.data), smallChunk)
-	}
-	want = max(min(want, ChunkSize, q.maxBytes), room)
-	if c := q.spare; c != nil {
-		q.spare, c.next = c.next, nil
-		q.spareBytes -= cap(c.data)
-		if cap(c.data) >= want {
-			return c
+// chunk returns an empty chunk with room for so many bytes. If it is not for one
+// frame alone it is the larger, the more there is in the queue.
+func (q *Frames) chunk(room int, alone bool) *Chunk {
+	want := room
+	if !alone {
+		if want = max(room, smallChunk); q.newest != nil {
+			want = max(want, 2*cap(q.newest.data))
 		}
+		want = max(min(want, ChunkSize, q.maxBytes), room)
 	}
-	return &Chunk{data: make([]byte, 0, want)}
+	c := q.spare
+	if c == nil || alone && cap(c.data) > 2*room {
+		return &Chunk{data: make([]byte, 0, want), alone: alone}
+	}
+	q.spare, c.next = c.next, nil
+	q.spareBytes -= cap(c.data)
+	if cap(c.data) < want {
+		c.data = make([]byte, 0, want)
+	}
+	c.alone = alone
+	return c
 }
 
 func (q *Frames) add(c *Chunk) {
@@ -138,7 +141,7 @@ func (q *Frames) Take() *Chunk {
 		return nil
 	}
 	q.count -= c.Len()
-	q.bytes -= len(c.data) - c.from
+	q.bytes -= len(c.data) - c.from + len(c.rest)
 	q.unlink()
 	return c
 }
@@ -155,7 +158,7 @@ func (q *Frames) unlink() {
 func (q *Frames) Recycle(c *Chunk) {
 	size := cap(c.data)
 	// Chunks are not filled to the last byte.
-	if c.alone || size > ChunkSize || q.bytes+q.spareBytes+size > q.most+q.most/4+min(keepBytes, q.maxBytes) {
+	if size > ChunkSize || q.bytes+q.spareBytes+size > q.most+q.most/4+min(keepBytes, q.maxBytes) {
 		return
 	}
 	if cap(c.marks) > keepCount {

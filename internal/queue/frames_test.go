@@ -36,7 +36,7 @@ func TestFramesModel(t *testing.T) {
 			"push many small": func(t *rapid.T) {
 				for range rapid.IntRange(5, 25).Draw(t, "count") {
 					next++
-					if _, ok := q.Push([]byte{next}, now, false); !ok {
+					if _, ok := q.Push([]byte{next}, nil, now); !ok {
 						return // not even one fits; "push" looks at that
 					}
 					model = append(model, frame{[]byte{next}, now})
@@ -50,12 +50,13 @@ func TestFramesModel(t *testing.T) {
 				next++
 				f := bytes.Repeat([]byte{next}, scale*rapid.OneOf(rapid.IntRange(0, 60),
 					rapid.IntRange(0, 2100)).Draw(t, "size"))
-				keep := rapid.Bool().Draw(t, "keep")
-				pushed := bytes.Clone(f)
-				dropped, ok := q.Push(pushed, now, keep)
-				if !keep {
-					clear(pushed)
+				head, body := bytes.Clone(f), []byte(nil)
+				if rapid.Bool().Draw(t, "split") {
+					at := min(len(f), scale*rapid.IntRange(0, 50).Draw(t, "head"))
+					head, body = head[:at:at], f[at:]
 				}
+				dropped, ok := q.Push(head, body, now)
+				clear(head)
 				if want := len(f) <= maxBytes && maxCount > 0; ok != want {
 					t.Fatalf("Push of %d bytes: ok is %v", len(f), ok)
 				}
@@ -73,8 +74,8 @@ func TestFramesModel(t *testing.T) {
 			},
 			"take": func(t *rapid.T) {
 				if held != nil {
-					if !bytes.Equal(held.Bytes(), holds) {
-						t.Fatalf("what was taken has become %q", held.Bytes())
+					if !bytes.Equal(whole(held), holds) {
+						t.Fatalf("what was taken has become %q", whole(held))
 					}
 					q.Recycle(held)
 				}
@@ -87,8 +88,8 @@ func TestFramesModel(t *testing.T) {
 				for _, f := range model[:held.Len()] {
 					holds = append(holds, f.data...)
 				}
-				if n := held.Len(); n == 0 || n > 1 && len(holds) > max(ChunkSize, cap(held.data)) || !bytes.Equal(held.Bytes(), holds) {
-					t.Fatalf("Take returned %d frames %q, the model %q", n, held.Bytes(), holds)
+				if n := held.Len(); n == 0 || n > 1 && len(holds) > max(ChunkSize, cap(held.data)) || !bytes.Equal(whole(held), holds) {
+					t.Fatalf("Take returned %d frames %q, the model %q", n, whole(held), holds)
 				}
 				model = model[held.Len():]
 			},
@@ -136,10 +137,15 @@ func allocated(q *Frames) (n int) {
 	return n
 }
 
+func whole(c *Chunk) []byte {
+	first, rest := c.Bytes()
+	return append(bytes.Clone(first), rest...)
+}
+
 // drain takes everything.
 func drain(q *Frames) (got []byte) {
 	for c := q.Take(); c != nil; c = q.Take() {
-		got = append(got, c.Bytes()...)
+		got = append(got, whole(c)...)
 		q.Recycle(c)
 	}
 	return got
@@ -152,7 +158,7 @@ func TestFramesMemory(t *testing.T) {
 	now := time.Now()
 	frame := make([]byte, 1000)
 	for range 4000 {
-		q.Push(frame, now, false)
+		q.Push(frame, nil, now)
 	}
 	if n := allocated(q); n < 4000*1000 || n > 4300*1000 {
 		t.Fatalf("%d bytes are allocated for %d", n, q.Bytes())
@@ -167,7 +173,7 @@ func TestFramesMemory(t *testing.T) {
 	}
 	cycle := func() {
 		for range 600 {
-			q.Push(frame, now, false)
+			q.Push(frame, nil, now)
 		}
 		for c := q.Take(); c != nil; c = q.Take() {
 			q.Recycle(c)
@@ -179,7 +185,7 @@ func TestFramesMemory(t *testing.T) {
 	}
 	overflow := func() {
 		for range 100 {
-			q.Push(frame, now, false)
+			q.Push(frame, nil, now)
 		}
 	}
 	for range 50 {
@@ -190,26 +196,30 @@ func TestFramesMemory(t *testing.T) {
 	}
 }
 
-// A large frame that may be kept is not copied.
-func TestFramesKeepLargeOnes(t *testing.T) {
-	frame := append(make([]byte, 0, ChunkSize), bytes.Repeat([]byte{7}, 20<<10)...)
-	for _, keep := range []bool{true, false} {
-		q := NewFrames(10, 1<<20)
-		q.Push([]byte{1}, time.Now(), keep)
-		q.Push(frame, time.Now(), keep)
-		q.Push([]byte{2}, time.Now(), keep)
-		q.Take()
-		c := q.Take()
-		if same := &c.Bytes()[0] == &frame[0]; same != keep {
-			t.Errorf("keep is %v, and the same memory is used: %v", keep, same)
-		}
-		q.Recycle(c)
-		for range 3000 { // must not be written into the frame
-			q.Push(make([]byte, 100), time.Now(), false)
-		}
-		if all := frame[:cap(frame)]; bytes.Count(frame, []byte{7}) != len(frame) || bytes.Count(all, []byte{2}) > 0 {
-			t.Error("a frame that others have was written over")
-		}
+// Of a large frame only as much is copied as a packet holds, and what was not is
+// never written to.
+func TestFramesKeepLargeBodies(t *testing.T) {
+	body := append(make([]byte, 0, 128<<10), bytes.Repeat([]byte{7}, 100<<10)...)
+	q := NewFrames(1000, 1<<20)
+	q.Push([]byte{1}, nil, time.Now())
+	q.Push([]byte{2, 2}, body, time.Now())
+	q.Push([]byte{3}, nil, time.Now())
+	if n := allocated(q); n > 2*ChunkSize+smallChunk {
+		t.Errorf("%d bytes are allocated", n)
+	}
+	q.Take()
+	c := q.Take()
+	first, rest := c.Bytes()
+	if len(first) != ChunkSize || len(first)+len(rest) != 2+len(body) || &rest[0] != &body[ChunkSize-2] || c.Len() != 1 {
+		t.Errorf("%d frames, %d bytes and %d", c.Len(), len(first), len(rest))
+	}
+	q.Recycle(c)
+	for range 10000 {
+		q.Push(make([]byte, 100), nil, time.Now())
+	}
+	drain(q)
+	if all := body[:cap(body)]; bytes.Count(all, []byte{7}) != len(body) {
+		t.Error("a body that others have was written over")
 	}
 }
 
@@ -219,7 +229,7 @@ func BenchmarkFrames(b *testing.B) {
 	frame := make([]byte, 140)
 	b.ReportAllocs()
 	for b.Loop() {
-		if q.Push(frame, now, false); q.Len() == 200 {
+		if q.Push(frame, nil, now); q.Len() == 200 {
 			for c := q.Take(); c != nil; c = q.Take() {
 				q.Recycle(c)
 			}

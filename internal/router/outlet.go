@@ -23,8 +23,8 @@ type sort struct {
 	from         kozo.RoleRef
 }
 
-// largeBody is the size of a body from which on each message has a buffer of its
-// own, which the outboxes of all peers share.
+// largeBody is the size of a body from which on it is not copied here: the
+// outboxes of all peers share it.
 const largeBody = 8 << 10
 
 // Outlet returns a new outlet.
@@ -51,16 +51,13 @@ func (o *Outlet) Send(m *kozo.Message) {
 	if len(o.peers) == 0 {
 		return
 	}
-	var frame []byte
-	large := len(m.Body) >= largeBody
-	if large {
-		frame = o.router.encode(nil, m)
-	} else {
-		frame = o.router.encode(o.frame[:0], m)
-		o.frame = frame
+	o.frame = o.router.encode(o.frame[:0], m)
+	body := m.Body
+	if len(body) < largeBody {
+		o.frame, body = append(o.frame, body...), nil
 	}
 	for _, p := range o.peers {
-		p.Offer(frame, m.Time, large)
+		p.Offer(o.frame, body, m.Time)
 	}
 }
 

@@ -16,10 +16,11 @@ import (
 	"kozo"
 )
 
-// Peer takes encoded messages for another node. Offer must not block, nor change
-// frame. It may keep it only if keep says so: then nobody will change it.
+// Peer takes encoded messages for another node, in two parts: head, which is to
+// be copied, and body, which may be kept and be empty. Offer must not block, nor
+// change them.
 type Peer interface {
-	Offer(frame []byte, at time.Time, keep bool)
+	Offer(head, body []byte, at time.Time)
 }
 
 // Local takes messages for a role of this node. Put must not block. It may keep
@@ -62,8 +63,8 @@ type local struct {
 	to   Local
 }
 
-// New makes a router. encode appends the frame of a message to a buffer; it is
-// called at most once per message.
+// New makes a router. encode appends the frame of a message, up to its body, to a
+// buffer; it is called at most once per message.
 func New(encode func([]byte, *kozo.Message) []byte) *Router {
 	return &Router{
 		encode: encode,

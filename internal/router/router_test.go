@@ -17,8 +17,8 @@ func (s *sink) Put(messages ...kozo.Message) { s.got = append(s.got, messages...
 
 type link struct{ frames [][]byte }
 
-func (l *link) Offer(frame []byte, _ time.Time, _ bool) {
-	l.frames = append(l.frames, slices.Clone(frame))
+func (l *link) Offer(head, body []byte, _ time.Time) {
+	l.frames = append(l.frames, slices.Concat(head, body))
 }
 
 func message(kind kozo.Kind, typ, channel, role string) *kozo.Message {
@@ -139,33 +139,28 @@ func TestAnOutletFollowsChanges(t *testing.T) {
 	}
 }
 
-// A large message is encoded into memory of its own, which a peer may keep.
-func TestLargeMessagesCanBeKept(t *testing.T) {
-	r := New(func(b []byte, m *kozo.Message) []byte { return append(b, m.Body...) })
-	var kept keeper
-	r.SetPeer("attic", &kept, []kozo.Filter{{}})
+// A large body is not copied, and a small one comes with the rest.
+func TestLargeBodiesAreShared(t *testing.T) {
+	r, _ := newRouter()
+	var got parts
+	r.SetPeer("attic", &got, []kozo.Filter{{}})
 	o := r.Outlet()
 	m := message(kozo.Event, "tick", "", "timer1")
 	for i := range byte(4) {
 		m.Body = slices.Repeat([]byte{i}, 20+int(i%2)*largeBody)
 		o.Send(m)
-	}
-	for i, frame := range kept {
-		if want := byte(2*i + 1); len(frame) < largeBody || frame[0] != want || frame[len(frame)-1] != want {
-			t.Errorf("kept frame %d has %d bytes and begins with %d", i, len(frame), frame[0])
+		if last := got[i]; string(last.head[:4]) != "tick" || len(last.head)+len(last.body) != 4+len(m.Body) {
+			t.Errorf("%d and %d bytes of %d", len(last.head), len(last.body), len(m.Body))
+		} else if large := i%2 == 1; large != (len(last.body) > 0 && &last.body[0] == &m.Body[0]) {
+			t.Errorf("a body of %d bytes comes as %d", len(m.Body), len(last.body))
 		}
-	}
-	if len(kept) != 2 {
-		t.Errorf("%d were kept", len(kept))
 	}
 }
 
-type keeper [][]byte
+type parts []struct{ head, body []byte }
 
-func (k *keeper) Offer(frame []byte, _ time.Time, keep bool) {
-	if keep {
-		*k = append(*k, frame)
-	}
+func (p *parts) Offer(head, body []byte, _ time.Time) {
+	*p = append(*p, struct{ head, body []byte }{slices.Clone(head), body})
 }
 
 // TestIndexAgreesWithTheFilters compares the index with asking every filter.
@@ -304,4 +299,4 @@ func BenchmarkSend(b *testing.B) {
 
 type discard struct{}
 
-func (discard) Offer([]byte, time.Time, bool) {}
+func (discard) Offer([]byte, []byte, time.Time) {}

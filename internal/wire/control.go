@@ -32,7 +32,7 @@ func AppendPing(b []byte, p Ping) []byte {
 	b = msgp.AppendArrayHeader(b, pingFields)
 	b = msgp.AppendUint64(b, p.ID)
 	b = msgp.AppendInt64(b, p.Wall)
-	return end(b, start, room)
+	return end(b, start, room, 0)
 }
 
 // ParsePing parses the payload of a ping frame.
@@ -53,7 +53,7 @@ func AppendPong(b []byte, p Pong) []byte {
 	b = msgp.AppendUint64(b, p.ID)
 	b = msgp.AppendInt64(b, p.Wall)
 	b = msgp.AppendUint64(b, p.Seen)
-	return end(b, start, room)
+	return end(b, start, room, 0)
 }
 
 // ParsePong parses the payload of a pong frame.
@@ -72,7 +72,7 @@ func AppendAck(b []byte, a Ack) []byte {
 	b, start, room := begin(b, TypeAck, 10)
 	b = msgp.AppendArrayHeader(b, ackFields)
 	b = msgp.AppendUint64(b, a.Seen)
-	return end(b, start, room)
+	return end(b, start, room, 0)
 }
 
 // ParseAck parses the payload of an ack frame.
@@ -91,7 +91,7 @@ func AppendBye(b []byte, reason string) []byte {
 	b, start, room := begin(b, TypeBye, 3+min(len(reason), MaxReason))
 	b = msgp.AppendArrayHeader(b, 1)
 	b = appendText(b, reason, MaxReason)
-	return end(b, start, room)
+	return end(b, start, room, 0)
 }
 
 // ParseBye parses the payload of a bye frame.

@@ -66,7 +66,7 @@ func AppendHello(b []byte, h *Hello) []byte {
 		b = appendText(b, h.Digest[block], MaxSum)
 	}
 	b = appendFilters(b, h.Interest)
-	return end(b, start, room)
+	return end(b, start, room, 0)
 }
 
 // ParseHello parses the payload of a hello frame, of this version of the
@@ -144,7 +144,7 @@ func AppendInterest(b []byte, filters []kozo.Filter) []byte {
 	b, start, room := begin(b, TypeInterest, 8+16*len(filters))
 	b = msgp.AppendArrayHeader(b, 1)
 	b = appendFilters(b, filters)
-	return end(b, start, room)
+	return end(b, start, room, 0)
 }
 
 // ParseInterest parses the payload of an interest frame.

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"math"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -20,6 +21,13 @@ const messageFields = 7
 // and [kozo.Body.Check] accept; from others no peer will make a message. It does
 // not allocate if b has room.
 func AppendMessage(b []byte, m *kozo.Message) []byte {
+	b = slices.Grow(b, 64+len(m.From.Role)+len(m.Type)+len(m.Channel)+len(m.Body))
+	return append(AppendHead(b, m), m.Body...)
+}
+
+// AppendHead appends the frame of a message without its body, which must follow.
+// It is AppendMessage for those who do not want to copy the body.
+func AppendHead(b []byte, m *kozo.Message) []byte {
 	b, start, room := begin(b, TypeMessage,
 		32+len(m.From.Role)+len(m.Type)+len(m.Channel)+len(m.Body))
 	b = msgp.AppendArrayHeader(b, messageFields)
@@ -35,10 +43,8 @@ func AppendMessage(b []byte, m *kozo.Message) []byte {
 	b = msgp.AppendUint64(b, m.Seq)
 	if len(m.Body) == 0 {
 		b = msgp.AppendNil(b)
-	} else {
-		b = append(b, m.Body...)
 	}
-	return end(b, start, room)
+	return end(b, start, room, len(m.Body))
 }
 
 // unixNano is that of the time package without its undefined results: years

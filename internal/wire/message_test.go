@@ -116,7 +116,7 @@ func TestLengthGrows(t *testing.T) {
 	for _, size := range []int{0, 126, 127, 128, 16383, 16384} {
 		want := bytes.Repeat([]byte("x"), size)
 		b, start, room := begin([]byte("before"), TypeBye, 0)
-		b = end(append(b, want...), start, room)
+		b = end(append(b, want...), start, room, 0)
 		if got := payload(t, TypeBye, b[len("before"):]); !bytes.Equal(got, want) {
 			t.Errorf("%d bytes became %q", size, got)
 		}

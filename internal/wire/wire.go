@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -94,15 +93,15 @@ func Cut(frames []byte) (payload, rest []byte) {
 // at most. It leaves room for the length.
 func begin(b []byte, t Type, estimate int) (out []byte, start, room int) {
 	start, room = len(b), uvarintLen(uint64(estimate)+1)
-	b = slices.Grow(b, room+1+estimate)
 	b = append(b, "\x00\x00\x00\x00\x00"[:room]...)
 	return append(b, byte(t)), start, room
 }
 
-// end writes the length of the frame that began at start. The payload moves
-// where the estimate was wrong, which is rare.
-func end(b []byte, start, room int) []byte {
-	length := uint64(len(b) - start - room)
+// end writes the length of the frame that began at start and to which so many
+// bytes more will be appended. The payload moves where the estimate was wrong,
+// which is rare.
+func end(b []byte, start, room, more int) []byte {
+	length := uint64(len(b) - start - room + more)
 	need := uvarintLen(length)
 	switch {
 	case need < room:
