@@ -55,6 +55,7 @@ var rooms = map[string][]string{
 	// Mechanisms.
 	"internal/gate":      {},
 	"internal/hostnet":   {".", "internal/resolve"},
+	"internal/bluez":     {},
 	"internal/memnet":    {"."},
 	"internal/queue":     {},
 	"internal/resolve":   {},
@@ -81,6 +82,7 @@ var rooms = map[string][]string{
 	"roles/logger":                    {"."},
 	"roles/motion":                    {"."},
 	"roles/timer":                     {"."},
+	"transports/bluetooth":            {".", "internal/bluez"},
 	"transports/tcp":                  {".", "transports/internal/onionname", "transports/internal/socks"},
 	"sdk/python":                      {},
 	// What transports share.
@@ -88,7 +90,7 @@ var rooms = map[string][]string{
 	"transports/onion":                  {".", "transports/internal/onionname", "transports/internal/socks", "transports/onion/internal/control"},
 	"transports/onion/internal/control": {},
 	"transports/internal/socks":         {"."},
-	"standard":                          {".", "roles/cuckoo", "roles/debugger", "roles/injector", "roles/logger", "roles/motion", "roles/timer", "transports/onion", "transports/tcp"},
+	"standard":                          {".", "roles/cuckoo", "roles/debugger", "roles/injector", "roles/logger", "roles/motion", "roles/timer", "transports/bluetooth", "transports/onion", "transports/tcp"},
 
 	// Beside the house: a program of its own that measures.
 	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/config", "internal/hostnet", "internal/node", "internal/resolve", "internal/secure", "internal/status", "internal/wire"},
@@ -97,6 +99,7 @@ var rooms = map[string][]string{
 
 // guests are the modules of others, and which rooms they are let into.
 var guests = map[string][]string{
+	"github.com/godbus/dbus":            {"internal/bluez"},
 	"github.com/google/renameio":        {"internal/storage"},
 	"github.com/itchyny/timefmt":        {"roles/logger"},
 	"github.com/spf13/cobra":            {"cli"},

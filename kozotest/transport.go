@@ -46,7 +46,7 @@ type TransportTest struct {
 	// dial, since nobody answers there. In memory there is one anyway.
 	Silent func(t testing.TB) string
 
-	Conns    int           // connections that are open at once; default: 100
+	Conns    int           // connections that are open at once, if there can be more than 1; default: 100
 	Bytes    int           // sent each way in bulk; default: 4 MiB
 	Buffer   int           // most bytes that may be under way with nobody reading; default: 64 MiB
 	Pause    time.Duration // for which nothing moves when a connection is full; default: 250 ms

@@ -155,6 +155,9 @@ func (t *trial) prove(ctx context.Context, tr kozo.Transport, env *kozo.Transpor
 // dialled first. They have said something to each other.
 func (t *trial) pair(l net.Listener, endpoint string) (near, far net.Conn) {
 	t.Helper()
+	if t.o.Conns == 1 {
+		t.hangUp()
+	}
 	var errs [2]error
 	t.within("connecting to "+endpoint, func() {
 		var accepting sync.WaitGroup
@@ -228,6 +231,17 @@ func meet(c net.Conn, ours, theirs uint64) error {
 
 // first returns the best endpoint.
 func (t *trial) first() string { return t.far.Endpoints()[0] }
+
+// hangUp closes all connections.
+func (t *trial) hangUp() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.closers {
+		if c, ok := c.(net.Conn); ok {
+			_ = c.Close()
+		}
+	}
+}
 
 // connect listens and returns the ends of a connection.
 func (t *trial) connect() (near, far net.Conn) {

@@ -10,6 +10,7 @@ import (
 	"kozo/roles/logger"
 	"kozo/roles/motion"
 	"kozo/roles/timer"
+	"kozo/transports/bluetooth"
 	"kozo/transports/onion"
 	"kozo/transports/tcp"
 )
@@ -31,6 +32,7 @@ func Registry() *kozo.Registry {
 		}
 	}
 	for _, transport := range []kozo.TransportType{
+		bluetooth.Type(),
 		onion.Type(),
 		tcp.Type(),
 	} {
