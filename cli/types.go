@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,6 +10,7 @@ import (
 	"kozo"
 	"kozo/cli/internal/term"
 	"kozo/internal/config"
+	"kozo/internal/system"
 )
 
 // typeInfo describes a type of role or transport.
@@ -18,49 +20,98 @@ type typeInfo struct {
 	Doc          string        `json:"doc"`
 	NeedsStorage bool          `json:"needs_storage,omitempty"`
 	Options      []kozo.Option `json:"options"`
+	FreeForm     string        `json:"free_form,omitempty"` // why the options are not known
 }
 
-func (a *app) allTypes() []typeInfo {
-	var all []typeInfo
-	for _, t := range a.types.Roles() {
-		all = append(all, typeInfo{Name: t.Name, Is: "role", Doc: t.Doc, NeedsStorage: t.NeedsStorage, Options: t.Options})
+func infoOfRole(t kozo.RoleType) typeInfo {
+	return typeInfo{Name: t.Name, Is: "role", Doc: t.Doc, NeedsStorage: t.NeedsStorage, Options: known(t.Options), FreeForm: t.FreeForm}
+}
+
+func infoOfTransport(t kozo.TransportType) typeInfo {
+	return typeInfo{Name: t.Name, Is: "transport", Doc: t.Doc, Options: known(t.Options), FreeForm: t.FreeForm}
+}
+
+func known(options []kozo.Option) []kozo.Option {
+	if options == nil {
+		return []kozo.Option{}
 	}
-	for _, t := range a.types.Transports() {
-		all = append(all, typeInfo{Name: t.Name, Is: "transport", Doc: t.Doc, Options: t.Options})
+	return options
+}
+
+// registry returns the types that the program has itself and those that are
+// programs which a configuration uses. path may be empty: then there are none of
+// the latter.
+func (a *app) registry(path string) (*kozo.Registry, *system.Settings, error) {
+	if path == "" {
+		return a.types, &system.Settings{}, nil
 	}
-	for i := range all {
-		if all[i].Options == nil {
-			all[i].Options = []kozo.Option{}
+	file, err := a.load(path, a.typesHere())
+	if err != nil {
+		return nil, nil, err
+	}
+	all := kozo.NewRegistry()
+	for _, t := range slices.Concat(a.types.Roles(), a.programs.Roles()) {
+		if err := all.AddRole(t); err != nil {
+			return nil, nil, err
 		}
 	}
-	return all
+	for _, t := range slices.Concat(a.types.Transports(), a.programs.Transports()) {
+		if err := all.AddTransport(t); err != nil {
+			return nil, nil, err
+		}
+	}
+	return all, &file.System.Settings, nil
 }
 
 func (a *app) typesCommand() *cobra.Command {
+	var path string
 	cmd := &cobra.Command{
 		Use:   "types [TYPE]",
 		Short: "List the types of roles and transports, or the options of one",
-		Args:  takes("[TYPE]"),
+		Long: `List the types of roles and transports, or the options of one.
+
+With --config, those that are programs and that the configuration uses are among
+them. TYPE can also be a program in one of the directories of the configuration,
+or of KOZOROLEPATH and KOZOTRANSPORTPATH; it is asked to describe itself.`,
+		Args: takes("[TYPE]"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return a.listTypes()
+			types, settings, err := a.registry(path)
+			if err != nil {
+				return err
 			}
-			return a.describeType(args[0])
+			if len(args) == 0 {
+				return a.listTypes(types)
+			}
+			return a.describeType(types, settings, args[0])
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			var names []string
-			for _, t := range a.allTypes() {
+			for _, t := range infos(a.types) {
 				names = append(names, t.Name)
 			}
+			names = append(names, a.programs.RoleNames(nil)...)
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
+	cmd.Flags().StringVar(&path, "config", "", "a configuration, with programs as types")
 	a.jsonFlag(cmd)
 	return cmd
 }
 
-func (a *app) listTypes() error {
-	all := a.allTypes()
+// infos describes the types of a registry.
+func infos(types *kozo.Registry) []typeInfo {
+	var all []typeInfo
+	for _, t := range types.Roles() {
+		all = append(all, infoOfRole(t))
+	}
+	for _, t := range types.Transports() {
+		all = append(all, infoOfTransport(t))
+	}
+	return all
+}
+
+func (a *app) listTypes(types *kozo.Registry) error {
+	all := infos(types)
 	if a.json {
 		return a.emit(all)
 	}
@@ -91,15 +142,20 @@ func (a *app) listTypes() error {
 	return nil
 }
 
-func (a *app) describeType(name string) error {
+func (a *app) describeType(types *kozo.Registry, settings *system.Settings, name string) error {
 	var found []typeInfo
-	var names []string
-	for _, t := range a.allTypes() {
+	names := a.programs.RoleNames(settings.RolePath)
+	for _, t := range infos(types) {
 		names = append(names, t.Name)
 		if t.Name == name {
 			found = append(found, t)
 		}
 	}
+	more, err := a.describePrograms(settings, name, found)
+	if err != nil {
+		return err
+	}
+	found = append(found, more...)
 	if len(found) == 0 {
 		f := misused("there is no type of role or transport named %q", name)
 		if near := nearest(name, names); near != "" {
@@ -119,7 +175,10 @@ func (a *app) describeType(name string) error {
 		if t.NeedsStorage {
 			a.printf("Its node needs roleStorage.\n")
 		}
-		if len(t.Options) == 0 {
+		switch {
+		case t.FreeForm != "":
+			a.printf("\nIts options are not known: %s\n", t.FreeForm)
+		case len(t.Options) == 0:
 			a.printf("\nIt has no options.\n")
 		}
 		for _, o := range t.Options {
@@ -130,6 +189,35 @@ func (a *app) describeType(name string) error {
 		}
 	}
 	return nil
+}
+
+// describePrograms describes the programs of a name that the registry does not
+// have.
+func (a *app) describePrograms(settings *system.Settings, name string, have []typeInfo) ([]typeInfo, error) {
+	if kozo.CheckName(name) != nil {
+		return nil, nil
+	}
+	has := func(is string) bool { return slices.ContainsFunc(have, func(t typeInfo) bool { return t.Is == is }) }
+	var found []typeInfo
+	if !has("role") {
+		t, _, err := a.programs.Role(name, settings.RolePath, settings.ImportPath)
+		if err != nil {
+			return nil, misconfigured("%w", err)
+		}
+		if t.Name != "" {
+			found = append(found, infoOfRole(t))
+		}
+	}
+	if !has("transport") {
+		t, _, err := a.programs.Transport(name, settings.TransportPath, settings.ImportPath)
+		if err != nil {
+			return nil, misconfigured("%w", err)
+		}
+		if t.Name != "" {
+			found = append(found, infoOfTransport(t))
+		}
+	}
+	return found, nil
 }
 
 // facts says what an option takes.
@@ -157,17 +245,24 @@ func facts(o kozo.Option) string {
 
 func (a *app) schemaCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema",
+		Use:   "schema [CONFIG]",
 		Short: "Print the JSON Schema of the configuration, for editors",
 		Long: `Print the JSON Schema of the configuration, for editors.
 
 With the YAML language server, which most editors can use, write the schema to a
 file and name it in the first line of the configuration:
 
-  # yaml-language-server: $schema=kozo.schema.json`,
-		Args: takes(),
-		RunE: func(*cobra.Command, []string) error {
-			schema, err := config.Schema(a.types)
+  # yaml-language-server: $schema=kozo.schema.json
+
+With CONFIG, it also knows the types that are programs and that this configuration
+uses.`,
+		Args: takes("[CONFIG]"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			types, _, err := a.registry(strings.Join(args, ""))
+			if err != nil {
+				return err
+			}
+			schema, err := config.Schema(types)
 			if err != nil {
 				return err
 			}

@@ -29,10 +29,10 @@ func Schema(types *kozo.Registry) ([]byte, error) {
 	defs := object{}
 	roles, transports := parts{"role", s.Role}, parts{"transport", s.Transport}
 	for _, t := range types.Roles() {
-		roles.add(defs, t.Name, t.Doc, t.Options)
+		roles.add(defs, t.Name, t.Doc, t.Options, t.FreeForm != "")
 	}
 	for _, t := range types.Transports() {
-		transports.add(defs, t.Name, t.Doc, t.Options)
+		transports.add(defs, t.Name, t.Doc, t.Options, t.FreeForm != "")
 	}
 	var roleNames, transportNames []string
 	for _, t := range types.Roles() {
@@ -101,10 +101,13 @@ type parts struct {
 	common []kozo.Option
 }
 
-func (p parts) add(defs object, name, doc string, options []kozo.Option) {
+func (p parts) add(defs object, name, doc string, options []kozo.Option, free bool) {
 	all := append(append([]kozo.Option(nil), p.common...), options...)
 	block := closed(all, object{}, true)
 	block["description"] = doc
+	if free {
+		block["additionalProperties"] = true
+	}
 	if _, required := block["required"]; !required {
 		block["type"] = []string{"object", "null"}
 	}
@@ -167,6 +170,7 @@ func value(o kozo.Option) object {
 		out["anyOf"] = []any{number, object{"type": "string", "pattern": sizePattern}}
 	case kozo.TypeList, kozo.TypePaths:
 		out["anyOf"] = []any{object{"type": words}, object{"type": "array", "items": object{"type": words}}}
+	case kozo.TypeAny:
 	default:
 		out["type"] = words
 		if len(o.OneOf) > 0 {
@@ -174,7 +178,9 @@ func value(o kozo.Option) object {
 			out["enum"] = o.OneOf
 		}
 	}
-	out["description"] = strings.TrimSuffix(o.Doc, ".") + "."
+	if o.Doc != "" {
+		out["description"] = strings.TrimSuffix(o.Doc, ".") + "."
+	}
 	if o.Default != "" {
 		out["default"] = plain(o)
 	}
@@ -202,6 +208,9 @@ func plain(o kozo.Option) any {
 	case time.Duration:
 		return json.Number(strconv.FormatFloat(v.Seconds(), 'f', -1, 64))
 	case bool, int, float64, kozo.Port, kozo.Size:
+		return v
+	}
+	if o.Type == kozo.TypeAny {
 		return v
 	}
 	return o.Default

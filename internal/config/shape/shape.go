@@ -86,6 +86,8 @@ func Words(o kozo.Option) string {
 		return "a path"
 	case kozo.TypePort:
 		return "a port number"
+	case kozo.TypeAny:
+		return "a value"
 	}
 	return string(o.Type)
 }

@@ -153,6 +153,7 @@ func parseOption(name string, text []byte) (kozo.Option, error) {
 		Min         json.RawMessage `json:"min"`
 		Max         json.RawMessage `json:"max"`
 		OneOf       []string        `json:"oneOf"`
+		Secret      bool            `json:"secret"`
 	}
 	if err := json.Unmarshal(text, &in); err != nil {
 		return kozo.Option{}, explain(err)
@@ -164,7 +165,7 @@ func parseOption(name string, text []byte) (kozo.Option, error) {
 	if string(in.Default) == "null" {
 		in.Default = nil
 	}
-	o := kozo.Option{Name: name, Type: in.Type, Required: !optional, Doc: in.Description, OneOf: in.OneOf}
+	o := kozo.Option{Name: name, Type: in.Type, Required: !optional, Doc: in.Description, OneOf: in.OneOf, Secret: in.Secret}
 	if o.Type == "" {
 		o.Type = typeOf(in.Default)
 		if len(o.OneOf) > 0 {
