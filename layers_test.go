@@ -24,7 +24,7 @@ var rooms = map[string][]string{
 
 	// Front doors.
 	"cmd/kozo":           {"cli", "standard"},
-	"cli":                {".", "cli/internal/fleet", "cli/internal/stage", "cli/internal/term", "cli/internal/view", "internal/config", "internal/control", "internal/extern", "internal/hostnet", "internal/node", "internal/resolve", "internal/sdnotify", "internal/secure", "internal/status", "internal/system", "internal/tidy"},
+	"cli":                {".", "cli/internal/fleet", "cli/internal/stage", "cli/internal/term", "cli/internal/view", "internal/config", "internal/control", "internal/extern", "internal/extern/trial", "internal/hostnet", "internal/node", "internal/resolve", "internal/sdnotify", "internal/secure", "internal/status", "internal/system", "internal/tidy"},
 	"cli/internal/fleet": {},
 	"cli/internal/stage": {".", "cli/internal/fleet", "internal/config", "internal/control", "internal/secure", "internal/status"},
 	"cli/internal/term":  {},
@@ -45,6 +45,7 @@ var rooms = map[string][]string{
 	"internal/extern/program":  {"internal/extern/process", "internal/extern/protocol", "sdk/python"},
 	"internal/extern/protocol": {"."},
 	"internal/extern/talk":     {".", "internal/extern/process", "internal/extern/protocol"},
+	"internal/extern/trial":    {".", "internal/extern", "internal/extern/program", "internal/extern/protocol", "internal/extern/talk"},
 
 	// The description: plain values.
 	"internal/config":       {".", "internal/config/shape", "internal/config/tree", "internal/secure", "internal/system"},
@@ -91,6 +92,9 @@ var rooms = map[string][]string{
 	"transports/onion/internal/control": {},
 	"transports/internal/socks":         {"."},
 	"standard":                          {".", "roles/cuckoo", "roles/debugger", "roles/injector", "roles/logger", "roles/motion", "roles/timer", "transports/bluetooth", "transports/onion", "transports/tcp"},
+
+	// Programs that show how, and know nothing of the house.
+	"examples/roles/uptime": {},
 
 	// Beside the house: a program of its own that measures.
 	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/config", "internal/hostnet", "internal/node", "internal/resolve", "internal/secure", "internal/status", "internal/wire"},

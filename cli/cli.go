@@ -166,7 +166,7 @@ One file describes the network, and every node has a copy of it.
 		groupLive: {a.statusCommand(), a.tailCommand(), a.sendCommand()},
 		groupFile: {
 			a.initCommand(), a.keygenCommand(), a.checkCommand(), a.explainCommand(),
-			a.typesCommand(), a.schemaCommand(), a.announceCommand(),
+			a.typesCommand(), a.schemaCommand(), a.announceCommand(), a.programCommand(),
 		},
 		"": {a.versionCommand(), a.completionCommand(), a.helperCommand()},
 	} {

@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 //	signal NAME SIGNAL        send it INT, TERM, HUP or KILL
 //	ended NAME CODE [WITHIN]  wait for its end, look at its exit code and at the
 //	                          time since the signal
+//	compile FILE PACKAGE      make a program of a package
 //	ports VAR…                set variables to free ports
 //	keys NAME…                make NAME.key, and set KEY_NAME to its public half
 //	fill IN OUT               copy a file with its variables filled in
@@ -57,6 +58,7 @@ func TestScripts(t *testing.T) {
 			"signal":     cmdSignal,
 			"ended":      cmdEnded,
 			"ports":      cmdPorts,
+			"compile":    cmdCompile,
 			"keys":       cmdKeys,
 			"fill":       cmdFill,
 			"tell":       cmdTell,
@@ -93,6 +95,11 @@ func setUp(env *testscript.Env) error {
 	env.Setenv("KOZO_RUN_DIR", run)
 	// A program built with -race would sleep for a second before it ends.
 	env.Setenv("GORACE", "atexit_sleep_ms=10")
+	examples, err := filepath.Abs("../examples")
+	if err != nil {
+		return err
+	}
+	env.Setenv("EXAMPLES", examples)
 	w := &world{started: map[string]*process{}}
 	env.Values[worldKey{}] = w
 	env.Defer(func() {
@@ -211,6 +218,13 @@ func cmdPorts(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		defer l.Close() // after all are picked, so that they differ
 		ts.Setenv(name, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	}
+}
+
+func cmdCompile(ts *testscript.TestScript, _ bool, args []string) {
+	cmd := exec.Command("go", "build", "-o", ts.MkAbs(args[0]), args[1])
+	if output, err := cmd.CombinedOutput(); err != nil {
+		ts.Fatalf("%v\n%s", err, output)
 	}
 }
 

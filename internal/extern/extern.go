@@ -27,6 +27,10 @@ type Dirs struct{ Roles, Transports, Imports []string }
 // Set finds types, and remembers what they say about themselves: a file is asked
 // once. Its methods may be called by several goroutines at once.
 type Set struct {
+	// Grease has programs told on purpose what they are to ignore, and asked for
+	// heartbeats sooner than they said: for trials.
+	Grease bool
+
 	dirs Dirs
 
 	mu     sync.Mutex
@@ -85,6 +89,7 @@ type found struct {
 	*program.Program
 	*protocol.Description
 	freeForm string // why its options are not described
+	grease   bool
 }
 
 // find finds a program and asks it what it is. There may be none.
@@ -97,16 +102,59 @@ func (s *Set) find(name, kind string, search, imports []string) (*found, error) 
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
+	return s.file(path, name, kind, imports)
+}
+
+// RoleFile returns the type of role that a file is, wherever it stands.
+func (s *Set) RoleFile(path string) (kozo.RoleType, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return kozo.RoleType{}, err
+	}
+	name, _, _ := strings.Cut(filepath.Base(path), ".")
+	f, err := s.file(path, name, protocol.KindRole, nil)
+	if err != nil {
+		return kozo.RoleType{}, err
+	}
+	return f.roleType(), nil
+}
+
+// Describe asks a file what it is. The error is a *[program.UndescribedError], or
+// says what is wrong.
+func (s *Set) Describe(path string) (*protocol.Description, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	name, _, _ := strings.Cut(filepath.Base(path), ".")
+	p, err := s.program(path, name, nil)
+	if err != nil {
+		return nil, err
+	}
+	return s.describe(p)
+}
+
+func (s *Set) program(path, name string, imports []string) (*program.Program, error) {
 	p := &program.Program{Path: path, Type: name}
 	for _, dir := range slices.Concat(imports, s.dirs.Imports) {
-		if dir, err = filepath.Abs(dir); err != nil {
+		dir, err := filepath.Abs(dir)
+		if err != nil {
 			return nil, err
 		}
 		p.Imports = append(p.Imports, dir)
 	}
+	return p, nil
+}
+
+// file asks a file what it is.
+func (s *Set) file(path, name, kind string, imports []string) (*found, error) {
+	p, err := s.program(path, name, imports)
+	if err != nil {
+		return nil, err
+	}
 	d, err := s.describe(p)
 	if u, ok := errors.AsType[*program.UndescribedError](err); ok {
-		return &found{p, &protocol.Description{Kind: kind, FreeForm: true}, u.Reason}, nil
+		return &found{p, &protocol.Description{Kind: kind, FreeForm: true}, u.Reason, s.Grease}, nil
 	}
 	switch {
 	case err != nil:
@@ -114,9 +162,9 @@ func (s *Set) find(name, kind string, search, imports []string) (*found, error) 
 	case d.Kind != kind:
 		return nil, fmt.Errorf("%s describes itself as a %s, and was found among the %ss", path, d.Kind, kind)
 	case d.FreeForm:
-		return &found{p, d, fmt.Sprintf("%s --describe says nothing about options", path)}, nil
+		return &found{p, d, fmt.Sprintf("%s --describe says nothing about options", path), s.Grease}, nil
 	}
-	return &found{p, d, ""}, nil
+	return &found{p, d, "", s.Grease}, nil
 }
 
 // describe returns what a program says about itself.

@@ -102,7 +102,7 @@ func (r *role) Run(ctx context.Context, env *kozo.Env) error {
 	stores := !errors.Is(env.Storage.Load(&raw), kozo.ErrNoStorage)
 	run := &roleRun{env: env}
 	run.talk = talk.New(talk.Config{
-		Program: cmd, Log: env.Log,
+		Program: cmd, Log: env.Log, Grease: r.grease,
 		Hello: protocol.Hello{
 			Op: "hello", Protocol: protocol.Version, Kind: protocol.KindRole, Mode: protocol.ModeRun,
 			Node: env.Self.Node, Name: string(env.Self.Role), Type: r.Program.Type,

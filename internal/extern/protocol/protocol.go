@@ -228,6 +228,14 @@ type Hello struct {
 	Filters  []kozo.Filter   `json:"filters,omitzero"`
 	Storage  *bool           `json:"storage,omitempty"`
 	MaxLine  int             `json:"maxLine"`
+	Grease   json.RawMessage `json:"x-grease,omitempty"` // means nothing
+}
+
+// Grease is a line that means nothing, to see that it is ignored.
+type Grease struct {
+	Op     string         `json:"op"`
+	ID     int            `json:"x-id"`
+	Nested map[string]any `json:"x-nested"`
 }
 
 // Error is the answer to what cannot be done.

@@ -23,6 +23,9 @@ func (t *Talk) setBeat(seconds float64) error {
 		return fmt.Errorf(`"heartbeat" in its hello is %v; it is a number of seconds from %v to %v`, seconds, fastestBeat.Seconds(), slowestBeat.Seconds())
 	}
 	t.beat = time.Duration(seconds * float64(time.Second))
+	if t.cfg.Grease {
+		t.beat = min(t.beat, time.Second)
+	}
 	return nil
 }
 

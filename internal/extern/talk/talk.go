@@ -33,11 +33,16 @@ const (
 	maxReplies = 64       // that wait; then the program is not read any more
 )
 
+// Greeted is what the log says, for those who want to know all, when the program
+// has said hello.
+const Greeted = "the program says hello"
+
 // Config is what a conversation is about.
 type Config struct {
 	Program process.Config // MaxLine and Stderr are set here
 	Hello   protocol.Hello
 	Log     *slog.Logger // already names the role or the transport
+	Grease  bool         // say what the program is to ignore, and send heartbeats soon
 
 	// Greet is called with the program's hello, before anything else.
 	Greet func(*protocol.Line) error
@@ -292,7 +297,11 @@ func (t *Talk) greet(l *protocol.Line) error {
 	if err := t.cfg.Greet(l); err != nil {
 		return err
 	}
+	t.cfg.Log.Debug(Greeted, "heartbeat", t.beat, "window", l.Window)
 	close(t.greeted)
+	if t.cfg.Grease {
+		t.Say(protocol.Grease{Op: "x-grease", ID: 0, Nested: map[string]any{"op": "stop", "list": []any{nil, 1, "ü"}}})
+	}
 	t.Answer(l.ID, nil)
 	return nil
 }
@@ -308,7 +317,11 @@ func (t *Talk) write(p *process.Process, stop <-chan struct{}) {
 		offset += int64(n)
 		return err == nil
 	}
-	if !put(protocol.Append(nil, t.cfg.Hello)) {
+	hello := t.cfg.Hello
+	if t.cfg.Grease {
+		hello.Grease = json.RawMessage(`{"op":"stop"}`)
+	}
+	if !put(protocol.Append(nil, hello)) {
 		return
 	}
 	var feed func([]byte, int64) []byte
