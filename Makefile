@@ -1,6 +1,6 @@
 # make          builds bin/kozo
 # make test     runs all tests with the race detector
-# make check    formatting, vet, staticcheck, known vulnerabilities, other platforms
+# make check    formatting, vet, staticcheck, known vulnerabilities, allocations, other platforms
 # make bench    measures, half an hour; QUICK=1 takes some minutes,
 #               ONLY=throughput,idle measures parts, SYSTEMS=kozo,nats some systems,
 #               NODES=30 a full mesh of that size; JSON=FILE keeps the figures,
@@ -16,7 +16,7 @@ STRIP  = -trimpath -ldflags='-s -w'
 # What a release is built for, as GOOS/GOARCH or GOOS/arm/GOARM.
 PLATFORMS = linux/arm/6 linux/arm/7 linux/arm64 darwin/arm64 windows/amd64
 
-.PHONY: build test test-tools check fmt tidy vet static vuln generated narrow platforms bench bench-record bench-docs clean
+.PHONY: build test test-tools check fmt tidy vet static vuln generated allocs narrow platforms bench bench-record bench-docs clean
 
 build:
 	@CGO_ENABLED=0 $(GO) build $(STRIP) -o bin/ ./cmd/kozo
@@ -31,7 +31,7 @@ test: test-tools
 test-tools:
 	@tools/test-tools.sh openssh-client:ssh-keygen tor:tor-gencert faketime:faketime python3:python3 nodejs:node qemu-system-x86:qemu-system-x86_64 xz-utils:xz
 
-check: fmt tidy vet static vuln generated narrow platforms
+check: fmt tidy vet static vuln generated allocs narrow platforms
 
 fmt:
 	@echo "gofmt"
@@ -57,6 +57,11 @@ vuln:
 generated:
 	@echo "generated files"
 	@$(GO) test -run '^TestDoc$$' ./internal/config
+
+# What a message may cost in allocations is in internal/node/allocs_test.go.
+allocs:
+	@echo "allocations"
+	@$(GO) test -run '^TestAllocations$$' ./internal/node
 
 # Most nodes have 32 bits; these processors run such programs too.
 NARROW = . ./internal/config/... ./internal/link ./internal/memnet ./internal/queue ./internal/router \
