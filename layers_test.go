@@ -96,6 +96,11 @@ var rooms = map[string][]string{
 	// Programs that show how, and know nothing of the house.
 	"examples/roles/uptime": {},
 
+	// Programs of others, as the pages for authors show them.
+	"examples/greenhouse":            {".", "cli", "examples/greenhouse/thermostat", "examples/greenhouse/unixsocket", "standard"},
+	"examples/greenhouse/thermostat": {"."},
+	"examples/greenhouse/unixsocket": {"."},
+
 	// Beside the house: a program of its own that measures.
 	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/config", "internal/hostnet", "internal/node", "internal/resolve", "internal/secure", "internal/status", "internal/wire"},
 	"bench/internal/traffic": {".", "internal/wire"},
