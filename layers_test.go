@@ -26,7 +26,7 @@ var rooms = map[string][]string{
 	"cmd/kozo":           {"cli", "standard"},
 	"cli":                {".", "cli/internal/fleet", "cli/internal/stage", "cli/internal/term", "cli/internal/view", "internal/config", "internal/control", "internal/extern", "internal/extern/trial", "internal/hostnet", "internal/node", "internal/resolve", "internal/sdnotify", "internal/secure", "internal/status", "internal/system", "internal/tidy"},
 	"cli/internal/fleet": {},
-	"cli/internal/stage": {".", "cli/internal/fleet", "internal/config", "internal/control", "internal/secure", "internal/status"},
+	"cli/internal/stage": {".", "cli/internal/fleet", "internal/config", "internal/control", "internal/node", "internal/secure", "internal/status", "internal/system"},
 	"cli/internal/term":  {},
 	"cli/internal/view":  {".", "cli/internal/term", "internal/secure", "internal/status", "internal/system"},
 	"internal/control":   {".", "internal/status"},

@@ -2,6 +2,7 @@ package kozo
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -147,9 +148,14 @@ type Warner interface {
 type Announcer interface {
 	// Announce returns such options and their values, to be put into the file.
 	// It makes and stores the secrets if there are none. Of env it uses the
-	// Storage alone.
+	// Storage alone. The error is ErrNothingToAnnounce if its options do not ask
+	// it to make any.
 	Announce(env *TransportEnv) (Values, error)
 }
+
+// ErrNothingToAnnounce is wrapped by the error of an [Announcer] whose options
+// say that others look after its secrets.
+var ErrNothingToAnnounce = errors.New("nothing follows from secrets of the node")
 
 // Priority says how much a transport should be preferred. The faster and the
 // more reliable, the higher.

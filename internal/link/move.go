@@ -65,6 +65,10 @@ func (l *Link) unconfirmed() bool {
 	return l.ledger.inFlight() > 0
 }
 
+// probeTime is the longest pause between two attempts to find a better connection:
+// a link has moved within a minute of its being possible.
+const probeTime = 30 * time.Second
+
 // probe dials the targets that are better than the one in use, now and then,
 // until the returned function is called, which waits for it and closes what was
 // not taken.
@@ -86,7 +90,7 @@ func (l *Link) probe(ctx context.Context, s *session) (<-chan *session, func() <
 	go func() {
 		defer close(better)
 		for {
-			timer := time.NewTimer(l.cfg.Retry)
+			timer := time.NewTimer(min(l.cfg.Retry, probeTime))
 			select {
 			case <-ctx.Done():
 				timer.Stop()

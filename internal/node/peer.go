@@ -63,7 +63,7 @@ func (n *Node) newPeer(other *system.Node) *peer {
 		Peer: other.Name, Policy: edge.Policy, Never: edge.Never,
 		Targets: p.targets(edge), Ride: p.ride,
 		Heartbeat: s.Heartbeat, Retry: s.ConnectionRetry,
-		QueueLength: s.OutgoingQueueLength, QueueSize: int(s.OutgoingQueueSize), QueueAge: s.QueueAge(),
+		QueueLength: s.OutgoingQueueLength, QueueSize: int(s.OutgoingQueueSize), QueueAge: queueAge(s, edge),
 		Boot: n.boot, Program: program, Digest: n.cfg.System.Digest, MaxFrame: maxFrame,
 		OnInterest: p.setInterest, OnHello: p.hello, Log: log,
 	})
@@ -74,6 +74,19 @@ func (n *Node) newPeer(other *system.Node) *peer {
 	})
 	n.router.SetPeer(other.Name, p.link, expectedInterest(other))
 	return p
+}
+
+// queueAge is how long messages wait for their link, by default for as long as it
+// may take to connect: the message for which a link on demand comes up must still
+// be there when it is.
+func queueAge(s system.Settings, edge system.Edge) time.Duration {
+	age := s.QueueAge()
+	if s.OutgoingQueueAge == 0 {
+		for _, t := range edge.Targets {
+			age += kozo.TimesOf(t.Local.Transport, t.Endpoint).Dial
+		}
+	}
+	return age
 }
 
 // expectedInterest is what the roles of a peer want according to the

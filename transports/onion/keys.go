@@ -94,7 +94,7 @@ func (k *keys) client() (public, private string) {
 // keys if it has none.
 func (t *transport) Announce(env *kozo.TransportEnv) (kozo.Values, error) {
 	if t.ControlPort == "" {
-		return nil, errors.New("it has no controlPort, so that its onion service, if it has one, is described by torrc; the address is in the file named hostname there")
+		return nil, fmt.Errorf("%w: it has no controlPort, so that its onion service, if it has one, is described by torrc; the address is in the file named hostname there", kozo.ErrNothingToAnnounce)
 	}
 	k, err := t.load(env)
 	if err != nil {

@@ -15,7 +15,9 @@ import (
 	"kozo/cli/internal/fleet"
 	"kozo/internal/config"
 	"kozo/internal/control"
+	"kozo/internal/node"
 	"kozo/internal/secure"
+	"kozo/internal/system"
 )
 
 // Stage is a temporary directory in which all nodes of a configuration run on
@@ -54,7 +56,23 @@ func (s *Stage) Localize(ctx context.Context, name string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	// Onion services have new keys too, and with them new addresses.
+	local, err = config.Announce(s.Config, local, s.types, announce)
+	if err != nil {
+		return err
+	}
 	return s.Write(ctx, local)
+}
+
+// announce returns what a transport knows alone, if it has it from itself.
+func announce(sys *system.System, n *system.Node, t *system.Transport) (kozo.Values, error) {
+	var env kozo.TransportEnv
+	node.Equip(&env, sys, n, t)
+	values, err := t.Transport.(kozo.Announcer).Announce(&env)
+	if errors.Is(err, kozo.ErrNothingToAnnounce) {
+		return nil, nil
+	}
+	return values, err
 }
 
 // Write puts a configuration on the stage as it is.
