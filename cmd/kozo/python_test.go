@@ -4,12 +4,15 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -81,6 +84,16 @@ func (n *network) role(node, name string) status.Role {
 	return status.Role{}
 }
 
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
 // counted waits until count has said how many messages it got, and how fast.
 func (n *network) counted(node string) (count uint64, rate float64) {
 	n.t.Helper()
@@ -145,6 +158,168 @@ func TestPythonRoleFails(t *testing.T) {
 	}
 	if r := n.role("alice", "faulty"); !strings.Contains(r.Error, "ValueError: because of reason") || r.Inbox.Taken != 2 || !r.Inbox.Balanced() {
 		t.Errorf("%+v", r)
+	}
+}
+
+// wire stands between two nodes, and can be cut.
+type wire struct {
+	listener net.Listener
+	to       string
+
+	mu    sync.Mutex
+	cut   bool
+	conns []net.Conn
+}
+
+func newWire(t *testing.T, at, to string) *wire {
+	t.Helper()
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Skipf("this needs a second address of the machine: %v", err)
+	}
+	w := &wire{listener: l, to: to}
+	t.Cleanup(func() { _ = l.Close(); w.set(true) })
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go w.carry(near)
+		}
+	}()
+	return w
+}
+
+func (w *wire) carry(near net.Conn) {
+	far, err := net.Dial("tcp", w.to)
+	if err != nil {
+		_ = near.Close()
+		return
+	}
+	w.mu.Lock()
+	w.conns = append(w.conns, near, far)
+	cut := w.cut
+	w.mu.Unlock()
+	if cut {
+		w.set(true)
+	}
+	go func() { _, _ = io.Copy(near, far); _ = near.Close() }()
+	_, _ = io.Copy(far, near)
+	_ = far.Close()
+}
+
+// set cuts the wire, or lets it carry again.
+func (w *wire) set(cut bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut = cut
+	if cut {
+		for _, c := range w.conns {
+			_ = c.Close()
+		}
+		w.conns = nil
+	}
+}
+
+// TestPythonTransportCarriesALink has two nodes that can only reach each other
+// through a transport in Python, and cuts their connection in the middle.
+func TestPythonTransportCarriesALink(t *testing.T) {
+	needPython(t)
+	kozo := build(t)
+	for _, cut := range []string{"the wire", "the transport"} {
+		t.Run("cut "+cut, func(t *testing.T) {
+			const sent = 20000
+			port := freePort(t)
+			w := newWire(t, fmt.Sprintf("127.0.0.2:%d", port), fmt.Sprintf("127.0.0.1:%d", port))
+			n := newPythonNetwork(t, kozo, map[string]string{
+				"alice": fmt.Sprintf("    transports: {fourmethods: {port: %d, address: 127.0.0.4}}\n    roles: {flood: {count: %d, rate: 4000}}\n    overrideMainConfiguration: {outgoingQueueLength: 20000, outgoingQueueAge: 60}\n", freePort(t), sent),
+				"bob":   fmt.Sprintf("    transports: {fourmethods: {port: %d, address: '127.0.0.3, 127.0.0.2'}}\n    roles: {count: {last: %d, messageQueueLength: 20000}}\n", port, sent),
+			})
+			n.start("bob")
+			n.start("alice")
+			n.until("some messages", func() bool { return n.role("bob", "count").Inbox.Taken > 2000 })
+			if l := n.link("alice", "bob"); l.Transport != "fourmethods" || !strings.HasPrefix(l.Endpoint, "127.0.0.2:") {
+				t.Errorf("the link uses %s %s", l.Transport, l.Endpoint)
+			}
+			switch cut {
+			case "the wire":
+				w.set(true)
+				n.until("alice to notice", func() bool { return n.link("alice", "bob").State != "up" })
+				w.set(false)
+			case "the transport":
+				killPython(t, n.nodes["bob"].Process.Pid, "fourmethods.py")
+			}
+			counted, rate := n.counted("bob")
+			out := func() status.Ledger { return n.link("alice", "bob").Out }
+			n.until("everything to be confirmed", func() bool { l := out(); return l.Queued == 0 && l.InFlight == 0 })
+			l, in, r := out(), n.link("bob", "alice").In, n.role("bob", "count")
+			t.Logf("it got %d of %d, %.0f a second; link %+v", counted, sent, rate, l)
+			if !l.Balanced() || !in.Balanced() || !r.Inbox.Balanced() || l.Sent != sent || l.Delivered != in.Received ||
+				in.Accepted != r.Inbox.Offered || r.Inbox.Taken != counted {
+				t.Errorf("counted %d of %d\nlink %+v\nin %+v\ninbox %+v", counted, sent, l, in, r.Inbox)
+			}
+			if c := n.link("alice", "bob").Connects; c < 2 {
+				t.Errorf("the link was connected %d times", c)
+			}
+			if strings.Contains(n.log("bob"), "number ") {
+				t.Error("messages came out of order")
+			}
+		})
+	}
+}
+
+// killPython kills the child of a process that runs a file.
+func killPython(t *testing.T, parent int, file string) {
+	t.Helper()
+	out, err := exec.Command("ps", "-o", "pid=,args=", "--ppid", strconv.Itoa(parent)).Output()
+	if err != nil {
+		t.Skipf("this needs ps: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if pid, args, _ := strings.Cut(strings.TrimSpace(line), " "); strings.Contains(args, file) {
+			number, _ := strconv.Atoi(pid)
+			if err := syscall.Kill(number, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatalf("no child runs %s:\n%s", file, out)
+}
+
+// TestLastExampleOfTheConfiguration is the block with which the description of the
+// transport API ends.
+func TestLastExampleOfTheConfiguration(t *testing.T) {
+	needPython(t)
+	kozo := build(t)
+	n := newPythonNetwork(t, kozo, map[string]string{"mynode": `    transports:
+        mytransport:
+            port: 9002
+            address: hello
+`})
+	if out, err := n.command("check", n.config).CombinedOutput(); err != nil || strings.Contains(string(out), "note") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	n.start("mynode")
+	n.until("it to listen, or to say why not", func() bool {
+		s := n.status("mynode").Transports
+		return len(s) == 1 && (s[0].Listens != "" || strings.Contains(s[0].Error, "in use"))
+	})
+	if s := n.status("mynode").Transports[0]; s.Error == "" {
+		c, err := net.Dial("tcp", "127.0.0.1:9002")
+		if err != nil {
+			t.Error(err)
+		} else {
+			_ = c.Close()
+		}
+	}
+
+	n = newPythonNetwork(t, kozo, map[string]string{"mynode": "    transports:\n        mytransport:\n            port: 9002\n"})
+	out, err := n.command("run", n.config, "mynode").CombinedOutput()
+	if e, ok := err.(*exec.ExitError); !ok || e.ExitCode() != 78 || !strings.Contains(string(out), `the option "address" is missing`) ||
+		!strings.Contains(string(out), "an address or a list of addresses that the node can be reached from") {
+		t.Errorf("without a required option: %v\n%s", err, out)
 	}
 }
 

@@ -96,3 +96,28 @@ func TestPythonMistakes(t *testing.T) {
 		t.Errorf("without python3: %v", err)
 	}
 }
+
+// TestPythonTransportsConform tries the transport of the documentation, and one
+// whose connections have only the four methods that they must have.
+func TestPythonTransportsConform(t *testing.T) {
+	pythonDir(t, "") // skips without python3
+	const noEndpoint = "a program is only given the endpoints that the remote block has"
+	for _, c := range []struct {
+		dir, name string
+		skip      map[string]string
+	}{
+		{"../../sdk/python/examples", "mytransport", map[string]string{"silence": noEndpoint}},
+		{"../../cmd/kozo/testdata/python", "fourmethods", map[string]string{
+			"silence": noEndpoint, "half-close": "an object without shutdown can only be closed as a whole",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			kozotest.TestTransport(t, kozotest.TransportTest{
+				Type:    transportIn(t, c.dir, c.name),
+				Options: kozo.Values{"address": "127.0.0.1, localhost", "port": float64(kozotest.FreePort(t))},
+				Dialer:  kozo.Values{"address": "none", "port": float64(kozotest.FreePort(t))},
+				Skip:    c.skip,
+			})
+		})
+	}
+}

@@ -88,4 +88,5 @@ def endpoint(address):
     if isinstance(address, (tuple, list)) and len(address) == 2:
         host, port = (str(part) for part in address)
         text = '[%s]:%s' % (host, port) if ':' in host else '%s:%s' % (host, port)
-    return text.encode('utf-8', 'replace')[:1000].decode('utf-8', 'ignore') or '(empty)'
+    text = text.encode('utf-8', 'replace')[:1000].decode('utf-8', 'ignore')
+    return text if text.strip() else '(empty)'

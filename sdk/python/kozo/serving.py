@@ -51,9 +51,9 @@ class Server:
         self._dials = 0
         self._streams = set()
         self._binding = threading.Lock()
-        self._listens = False
+        self._tried = False  # to bind
+        self._bound = False
         self._prepared = threading.Event()
-        self._bound = threading.Event()  # bind has returned or failed, and connections can be made
 
     def prepare(self):
         """Makes the transport. What its methods raise is raised."""
@@ -61,8 +61,7 @@ class Server:
         self._own = self._blocks.get({key: hello.get(key) for key in ('node', 'name', 'type', 'options')})
         self._own.localInit()
         if not endpoints(self._own):  # nobody will ask it to listen
-            self._own.bind()
-            self._bound.set()
+            self._bind()
         self._prepared.set()
 
     def request(self, m):
@@ -104,14 +103,15 @@ class Server:
             answer = {'op': 'error', 'text': describe(e)}
         self._answer(m['id'], answer)
 
-    def _listen(self):
+    def _bind(self, again=True):
         with self._binding:
-            try:
-                if not self._listens:
-                    self._own.bind()
-                    self._listens = True
-            finally:
-                self._bound.set()
+            if not self._bound and (again or not self._tried):
+                self._tried = True
+                self._own.bind()
+                self._bound = True
+
+    def _listen(self):
+        self._bind()
         return {'op': 'done'}
 
     def _accept(self):
@@ -144,7 +144,10 @@ class Server:
                 raise KozoError('%d attempts to connect have not come back yet' % self._dials)
             self._dials += 1
         try:
-            self._bound.wait(m.get('timeout'))
+            try:
+                self._bind(again=False)
+            except Exception as e:  # connecting may work without it, and listening will try again
+                self._failures.log('bind', e)
             stream, address, peer = self._dial(remote, m)
         finally:
             with self._lock:

@@ -96,9 +96,22 @@ class Work(Case):
         s, path = self.listener()
         p.send({'op': 'connect', 'id': 'c', 'endpoint': 'b', 'index': 1, 'remote': self.block({}, 'far'), 'timeout': 10,
                 'socket': path, 'token': 'x'})
-        time.sleep(0.1)  # the connection waits for bind
-        p.ask('listen')
         self.assertEqual(p.answer('c')['text'], 'OSError: init localInit bind / init 1 b True False')
+        self.assertEqual(p.ask('listen')['op'], 'done')  # it is bound already
+
+    def test_connecting_goes_on_when_bind_fails(self):
+        p = self.transport(QUIET % """
+    tried = 0
+    def bind(self):
+        self.tried += 1
+        if self.tried < 3: raise OSError('port in use')
+    def getUnauthenticatedSocket(self, other, index, address): raise OSError(str(self.tried))
+""")
+        for _ in range(2):  # it is tried once
+            self.assertEqual(p.ask('connect', endpoint='a', index=0, remote=self.block({}, 'far'), timeout=10, socket='x',
+                                   token='x')['text'], 'OSError: 1')
+        self.assertIn('port in use', p.expect('note')['text'])
+        self.assertEqual([p.ask('listen')['op'] for _ in range(2)], ['error', 'done'])
 
     def test_without_endpoints_it_is_bound_at_once(self):
         p = self.transport(QUIET % '''
