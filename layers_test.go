@@ -79,6 +79,7 @@ var rooms = map[string][]string{
 	"roles/debugger":                  {".", "roles/debugger/internal/console", "roles/debugger/internal/door"},
 	"roles/debugger/internal/console": {"."},
 	"roles/debugger/internal/door":    {"roles/debugger/internal/console"},
+	"roles/discover":                  {".", "internal/bluez"},
 	"roles/injector":                  {"."},
 	"roles/logger":                    {"."},
 	"roles/motion":                    {"."},
@@ -91,7 +92,7 @@ var rooms = map[string][]string{
 	"transports/onion":                  {".", "transports/internal/onionname", "transports/internal/socks", "transports/onion/internal/control"},
 	"transports/onion/internal/control": {},
 	"transports/internal/socks":         {"."},
-	"standard":                          {".", "roles/cuckoo", "roles/debugger", "roles/injector", "roles/logger", "roles/motion", "roles/timer", "transports/bluetooth", "transports/onion", "transports/tcp"},
+	"standard":                          {".", "roles/cuckoo", "roles/debugger", "roles/discover", "roles/injector", "roles/logger", "roles/motion", "roles/timer", "transports/bluetooth", "transports/onion", "transports/tcp"},
 
 	// Programs that show how, and know nothing of the house.
 	"examples/roles/uptime": {},
@@ -118,7 +119,7 @@ var guests = map[string][]string{
 	"go.yaml.in/yaml":                   {"internal/config/tree"},
 	"golang.org/x/crypto":               {"internal/secure", "roles/debugger/internal/door", "bench"},
 	"golang.org/x/net":                  {"internal/resolve"},
-	"golang.org/x/sys":                  {"internal/extern/process"},
+	"golang.org/x/sys":                  {"internal/extern/process", "roles/discover"},
 	"golang.org/x/term":                 {"roles/debugger/internal/door"},
 }
 

@@ -6,6 +6,7 @@ import (
 	"kozo"
 	"kozo/roles/cuckoo"
 	"kozo/roles/debugger"
+	"kozo/roles/discover"
 	"kozo/roles/injector"
 	"kozo/roles/logger"
 	"kozo/roles/motion"
@@ -22,6 +23,7 @@ func Registry() *kozo.Registry {
 	for _, role := range []kozo.RoleType{
 		cuckoo.Type(),
 		debugger.Type(),
+		discover.Type(),
 		injector.Type(),
 		logger.Type(),
 		motion.Type(),

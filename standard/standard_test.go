@@ -10,7 +10,7 @@ import (
 // type accepts.
 func TestRegistry(t *testing.T) {
 	r := standard.Registry()
-	for _, name := range []string{"cuckoo", "debugger", "logger", "message_injector", "motion-detect", "timer"} {
+	for _, name := range []string{"bluetooth-discover", "cuckoo", "debugger", "logger", "message_injector", "motion-detect", "timer"} {
 		typ, ok := r.Role(name)
 		if !ok {
 			t.Errorf("there is no role type %s", name)
