@@ -52,8 +52,12 @@ func Run(ctx context.Context, cfg Config) (wrong int) {
 	t := &trial{Config: cfg, set: extern.New(extern.Dirs{})}
 	t.set.Grease = true
 	kind := t.describe()
-	if kind == protocol.KindRole && ctx.Err() == nil {
+	switch {
+	case ctx.Err() != nil:
+	case kind == protocol.KindRole:
 		t.role(ctx)
+	case kind == protocol.KindTransport:
+		t.say(Note, "of a transport only the description is tried")
 	}
 	return t.wrong
 }
