@@ -97,7 +97,7 @@ func (r *results) tableLarge() string {
 			need := (u.alone + 2*peers*u.conn) / 1024
 			text := memoryText(need)
 			if c.ram > 0 {
-				text += fmt.Sprintf(" of %s", memoryText(c.ram))
+				text += fmt.Sprintf(" of %s MiB", number(c.ram, 0))
 				if need > c.ram/2 {
 					text = "**" + text + "**"
 				}
