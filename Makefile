@@ -2,7 +2,7 @@
 # make test     runs all tests with the race detector
 # make check    formatting, vet, staticcheck, known vulnerabilities, allocations, other platforms
 # make bench    measures, half an hour; QUICK=1 takes some minutes,
-#               ONLY=throughput,idle measures parts, SYSTEMS=kozo,nats some systems,
+#               ONLY=throughput,idle measures parts, ONLY=onion a link over Tor, SYSTEMS=kozo,nats some systems,
 #               NODES=30 a full mesh of that size; JSON=FILE keeps the figures,
 #               ONLY=profile PROFILE=DIR writes CPU profiles of a flood
 # make bench-record   measures, and writes the figures, pictures and tables of the

@@ -103,7 +103,7 @@ var rooms = map[string][]string{
 	"examples/greenhouse/unixsocket": {"."},
 
 	// Beside the house: a program of its own that measures.
-	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/config", "internal/hostnet", "internal/node", "internal/resolve", "internal/secure", "internal/status", "internal/wire"},
+	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/config", "internal/hostnet", "internal/node", "internal/resolve", "internal/secure", "internal/status", "internal/torlab", "internal/wire"},
 	"bench/internal/traffic": {".", "internal/wire"},
 }
 

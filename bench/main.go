@@ -193,8 +193,8 @@ func bench(ctx context.Context, args []string) error {
 			o.profiles = *profiles
 			continue
 		}
-		if !slices.Contains(parts[:], part) {
-			return fmt.Errorf("there is no part %q to measure; there are %s", part, strings.Join(parts[:], ", "))
+		if !slices.Contains(parts[:], part) && part != onionPart {
+			return fmt.Errorf("there is no part %q to measure; there are %s", part, strings.Join(append(parts[:], onionPart), ", "))
 		}
 	}
 	if isolated() {
@@ -269,6 +269,13 @@ func measure(ctx context.Context, o options, say func(string, ...any)) (*results
 			return nil, fmt.Errorf("%s: %w", part, err)
 		}
 		r.Parts[part] = partRecord{When: time.Now().UTC().Truncate(time.Second), Quick: o.quick, Rounds: o.rounds}
+	}
+	if slices.Contains(o.parts, onionPart) {
+		var err error
+		if r.Onion, err = measureOverTor(ctx, o, say); err != nil {
+			return nil, fmt.Errorf("%s: %w", onionPart, err)
+		}
+		r.Parts[onionPart] = partRecord{When: time.Now().UTC().Truncate(time.Second), Quick: o.quick, Rounds: min(o.rounds, 3)}
 	}
 	if slices.Contains(o.parts, profilePart) {
 		if err := profileFlood(ctx, o, say); err != nil {

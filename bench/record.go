@@ -25,6 +25,7 @@ type results struct {
 	Resident   []resident            `json:"resident,omitempty"`
 	Mesh       []mesh                `json:"mesh,omitempty"`
 	Idle       *idle                 `json:"idle,omitempty"`
+	Onion      *overTor              `json:"onion,omitempty"`
 }
 
 // partRecord says when a part was measured, and how.
@@ -64,6 +65,8 @@ func (r *results) keep(old *results) {
 			r.Mesh = old.Mesh
 		case "idle":
 			r.Idle = old.Idle
+		case onionPart:
+			r.Onion = old.Onion
 		}
 		for _, v := range old.Ratios {
 			if v.part() == part {
