@@ -2,12 +2,17 @@
 // only. The runtime keeps what a program once had for quite a while, and large
 // stacks too, since most programs need them again. A node needs most of its memory
 // for handshakes, in its first second, and then has hours with nothing to do.
+//
+// While messages flow it is the other way round: garbage may lie about for longer,
+// since to collect it costs time, and there is memory for it.
 package tidy
 
 import (
 	"context"
+	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 )
 
@@ -22,12 +27,16 @@ type Tidy struct {
 	stirred   chan struct{}
 	allocated func() uint64 // bytes since the program began
 	give      func()
+	room      *room
 }
 
 // New makes one. A program needs no more than that, whatever number of nodes it
-// runs.
+// runs. If GOGC or GOMEMLIMIT is set then garbage lies about as that says.
 func New() *Tidy {
-	return &Tidy{stirred: make(chan struct{}, 1), allocated: allocated, give: give}
+	return &Tidy{
+		stirred: make(chan struct{}, 1), allocated: allocated, give: give,
+		room: newRoom(min(mostRoom, memory(os.DirFS("/"))/share)),
+	}
 }
 
 // Stir says that something has just used memory which it does not need any more.
@@ -41,9 +50,13 @@ func (t *Tidy) Stir() {
 
 // Run gives memory back two seconds after the last of a series of stirs, at most
 // once a minute, until ctx is done. A program that is busy keeps its memory until
-// it is not, since it would ask for it again at once. As long as nothing stirs,
-// Run does not wake up.
+// it is not, since it would ask for it again at once, and may have up to 32 MiB
+// of garbage, or a sixteenth of a small machine's memory. As long as nothing stirs
+// and nothing is collected, Run does not wake up.
 func (t *Tidy) Run(ctx context.Context) {
+	var room sync.WaitGroup
+	defer room.Wait()
+	room.Go(func() { t.room.run(ctx, t.Stir) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -53,6 +66,7 @@ func (t *Tidy) Run(ctx context.Context) {
 		if !t.settle(ctx) {
 			return
 		}
+		t.room.leave()
 		t.give()
 		if !wait(ctx, nil, pause) {
 			return

@@ -37,6 +37,7 @@ func (h *house) tidied() (times int, last time.Time) {
 func run(t *testing.T, test func(t *testing.T, h *house)) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &house{Tidy: New()}
+		h.room.bytes = 0 // what is collected meanwhile does not count
 		h.allocated = func() uint64 {
 			h.mu.Lock()
 			defer h.mu.Unlock()

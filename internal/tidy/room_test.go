@@ -1,0 +1,217 @@
+package tidy
+
+import (
+	"context"
+	"math"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"testing/synctest"
+	"time"
+)
+
+// collector is the runtime's, as far as a room has to do with it.
+type collector struct {
+	collect func()
+	alive   atomic.Uint64
+	busy    atomic.Bool // allocates
+
+	mu  sync.Mutex
+	set []int // percentages, in order; 0 is where memory was given back
+}
+
+func (c *collector) note(percent int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.set = append(c.set, percent)
+}
+
+func (c *collector) expect(t *testing.T, what string, percentages ...int) {
+	t.Helper()
+	synctest.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Equal(c.set, percentages) {
+		t.Fatalf("%s: percentages %v, should be %v", what, c.set, percentages)
+	}
+}
+
+func inRoom(t *testing.T, test func(t *testing.T, c *collector)) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &collector{}
+		c.alive.Store(1 << 20)
+		tidy := New()
+		bytes := uint64(0)
+		tidy.allocated = func() uint64 {
+			if c.busy.Load() {
+				bytes += little
+			}
+			return bytes
+		}
+		tidy.give = func() { c.note(0) }
+		tidy.room.bytes, tidy.room.alive, tidy.room.set = mostRoom, c.alive.Load, c.note
+		tidy.room.watch = func(f func()) func() {
+			c.collect = f
+			return func() { c.collect = nil }
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			tidy.Run(ctx)
+			close(done)
+		}()
+		synctest.Wait()
+		test(t, c)
+		cancel()
+		<-done
+		if c.collect != nil {
+			t.Error("it still looks at collections")
+		}
+		if len(c.set) > 0 && c.set[len(c.set)-1] > usual {
+			t.Errorf("it leaves %d percent behind", c.set[len(c.set)-1])
+		}
+	})
+}
+
+// flow collects so often.
+func (c *collector) flow(times int, apart time.Duration) {
+	for range times {
+		time.Sleep(apart)
+		c.collect()
+		synctest.Wait()
+	}
+}
+
+func TestThereIsMoreRoomWhileMuchIsCollected(t *testing.T) {
+	inRoom(t, func(t *testing.T, c *collector) {
+		c.busy.Store(true)
+		c.flow(100, hurry)
+		c.flow(hurries-1, hurry/2)
+		c.flow(100, hurry)
+		c.expect(t, "there is not much to collect")
+		c.flow(1000, hurry/20)
+		c.expect(t, "there is", 800)
+		c.alive.Store(16 << 20)
+		c.flow(1, hurry)
+		c.alive.Store(15 << 20)
+		c.flow(1, hurry)
+		c.expect(t, "the heap is larger", 800, 200)
+		c.alive.Store(1 << 30)
+		c.flow(1, hurry)
+		c.expect(t, "the heap is very large", 800, 200, 100)
+	})
+}
+
+func TestRoomIsGivenBackWhenItIsCalm(t *testing.T) {
+	inRoom(t, func(t *testing.T, c *collector) {
+		c.busy.Store(true)
+		c.flow(1000, hurry/20)
+		time.Sleep(time.Hour)
+		c.expect(t, "there is much to do", 800)
+		c.busy.Store(false)
+		time.Sleep(pause + 2*calm)
+		c.expect(t, "it is calm", 800, 100, 0)
+		c.flow(1000, hurry/20)
+		time.Sleep(2 * pause)
+		c.expect(t, "the second time", 800, 100, 0, 800, 100, 0)
+	})
+}
+
+func TestRoomIsGivenBackAtTheEnd(t *testing.T) {
+	inRoom(t, func(t *testing.T, c *collector) {
+		c.flow(20, hurry/20)
+		c.expect(t, "it still runs", 800)
+	})
+}
+
+func TestPeopleDecideHowMuchIsCollected(t *testing.T) {
+	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("GOGC", "x")
+			t.Setenv("GOMEMLIMIT", "x")
+			os.Unsetenv("GOGC")
+			os.Unsetenv("GOMEMLIMIT")
+			if newRoom(mostRoom).bytes != mostRoom {
+				t.Fatal("nobody decided, and there is no room")
+			}
+			t.Setenv(name, "100")
+			if newRoom(mostRoom).bytes != 0 {
+				t.Error("it makes room all the same")
+			}
+		})
+	}
+}
+
+// TestTheRuntimeReallyCollectsLess makes garbage as fast as it can.
+func TestTheRuntimeReallyCollectsLess(t *testing.T) {
+	r := newRoom(mostRoom)
+	r.bytes = mostRoom
+	made := make(chan struct{})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	done := make(chan struct{})
+	go func() {
+		r.run(ctx, func() { close(made) })
+		close(done)
+	}()
+	rate := func() float64 { // collections for each MiB of garbage
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 4096 {
+			keep = [][]byte{make([]byte, 64<<10)}
+		}
+		runtime.ReadMemStats(&after)
+		return float64(after.NumGC-before.NumGC) / 256
+	}
+	before := rate()
+	for waiting := true; waiting; {
+		select {
+		case <-made:
+			waiting = false
+		case <-ctx.Done():
+			t.Fatal("it never makes room")
+		default:
+			rate()
+		}
+	}
+	runtime.GC() // from which on there is a new aim
+	if after := rate(); after > before/2 {
+		t.Errorf("%.2f collections for each MiB, and %.2f before", after, before)
+	}
+	cancel()
+	<-done
+	if percent := debug.SetGCPercent(usual); percent != usual {
+		t.Errorf("it leaves %d percent behind", percent)
+	}
+}
+
+func TestMemoryOfTheMachine(t *testing.T) {
+	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+	pi := "MemTotal:         443088 kB\nMemFree:          100000 kB\n"
+	for _, test := range []struct {
+		name  string
+		files fstest.MapFS
+		want  uint64
+	}{
+		{"nothing is known", fstest.MapFS{}, math.MaxUint64},
+		{"a small computer", fstest.MapFS{"proc/meminfo": file(pi)}, 443088 << 10},
+		{"nonsense", fstest.MapFS{"proc/meminfo": file("MemTotal: much\nMemTotal:\n"), "proc/self/cgroup": file("0::/../..\n")}, math.MaxUint64},
+		{"a service with a limit", fstest.MapFS{
+			"proc/meminfo": file(pi), "proc/self/cgroup": file("0::/system.slice/kozo@clock.service\n"),
+			"sys/fs/cgroup/system.slice/memory.max":                    file("67108864\n"),
+			"sys/fs/cgroup/system.slice/kozo@clock.service/memory.max": file("max\n"),
+		}, 64 << 20},
+		{"a container", fstest.MapFS{"proc/self/cgroup": file("0::/\n"), "sys/fs/cgroup/memory.max": file("1048576\n")}, 1 << 20},
+	} {
+		if got := memory(test.files); got != test.want {
+			t.Errorf("%s: %d bytes, should be %d", test.name, got, test.want)
+		}
+	}
+	if got := memory(os.DirFS("/")); runtime.GOOS == "linux" && got == math.MaxUint64 {
+		t.Error("this machine does not say how much memory it has")
+	}
+}
