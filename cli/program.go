@@ -13,7 +13,7 @@ import (
 func (a *app) programCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "program",
-		Short: "Look after programs that are types of roles",
+		Short: "Look after programs that are types of roles and transports",
 		Args:  takes(),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -28,7 +28,8 @@ func (a *app) programTestCommand() *cobra.Command {
 		Short: "Try a program against the specification, and say what is wrong with it",
 		Long: `Run a program that is a type of role as a node would, give it messages, and also
 lines that it is to ignore, stop it, and say in plain words what is against
-docs/protocol-programs.md. It takes a few seconds.
+docs/protocol-programs.md. A type of transport is run on two nodes, which are
+connected to each other. It takes a few seconds.
 
 Exit codes: 0 nothing is wrong, 1 something is.`,
 		Args: takes("FILE"),

@@ -86,7 +86,7 @@ func (a *asker) start() (*questions, error) {
 	}
 	q := &questions{heard: make(chan *protocol.Line, 1), over: make(chan struct{})}
 	q.talk = talk.New(talk.Config{
-		Program: cmd, Log: slog.New(slog.DiscardHandler),
+		Program: cmd, Log: slog.New(slog.DiscardHandler), Grease: a.grease,
 		Hello: protocol.Hello{
 			Op: "hello", Protocol: protocol.Version, Kind: protocol.KindTransport, Mode: protocol.ModeQuery,
 			Type: a.Program.Type, MaxLine: protocol.MaxLine,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -25,9 +26,31 @@ func (s *Set) Transport(name string, search, imports []string) (t kozo.Transport
 	if f == nil || err != nil {
 		return t, searched, err
 	}
+	t = s.transportType(f)
+	s.mu.Lock()
+	s.transports[name] = t
+	s.mu.Unlock()
+	return t, searched, nil
+}
+
+// TransportFile does what RoleFile does, for transports.
+func (s *Set) TransportFile(path string) (kozo.TransportType, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return kozo.TransportType{}, err
+	}
+	name, _, _ := strings.Cut(filepath.Base(path), ".")
+	f, err := s.file(path, name, protocol.KindTransport, nil)
+	if err != nil {
+		return kozo.TransportType{}, err
+	}
+	return s.transportType(f), nil
+}
+
+func (s *Set) transportType(f *found) kozo.TransportType {
 	a := s.asker(f)
-	t = kozo.TransportType{
-		Name: name, Doc: f.doc(), Options: f.Options, FreeForm: f.freeForm,
+	return kozo.TransportType{
+		Name: f.Program.Type, Doc: f.doc(), Options: f.Options, FreeForm: f.freeForm,
 		New: func(values kozo.Values) (kozo.Transport, error) {
 			t := &transport{asker: a, values: values, changed: make(chan struct{})}
 			if f.Secure {
@@ -36,10 +59,6 @@ func (s *Set) Transport(name string, search, imports []string) (t kozo.Transport
 			return t, nil
 		},
 	}
-	s.mu.Lock()
-	s.transports[name] = t
-	s.mu.Unlock()
-	return t, searched, nil
 }
 
 // Transports returns the types of transports that were found so far, by name.
@@ -222,7 +241,7 @@ func (t *transport) Run(ctx context.Context, env *kozo.TransportEnv) error {
 		return err
 	}
 	c := carry.New(carry.Config{Secure: t.Secure, Talk: talk.Config{
-		Program: cmd, Log: env.Log,
+		Program: cmd, Log: env.Log, Grease: t.grease,
 		Hello: protocol.Hello{
 			Op: "hello", Protocol: protocol.Version, Kind: protocol.KindTransport, Mode: protocol.ModeRun,
 			Node: env.Node, Name: t.place.Name, Type: t.Program.Type,

@@ -9,20 +9,15 @@ import (
 	"syscall"
 	"testing"
 
-	"kozo"
 	"kozo/internal/extern"
 )
 
-// programType is a transport that is a program, in Python.
-func programType(t testing.TB) kozo.TransportType {
-	t.Helper()
-	set := extern.New(extern.Dirs{})
+// programs finds the transports that are programs; nothing is run if none is
+// wanted.
+func programs(t testing.TB) *extern.Set {
+	set := extern.New(extern.Dirs{Transports: []string{"../../examples/transports"}})
 	t.Cleanup(set.Close)
-	typ, _, err := set.Transport("pytcp", []string{"../../examples/transports"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return typ
+	return set
 }
 
 // programOf finds the process of a transport of a node.

@@ -148,7 +148,7 @@ func (w *world) parse(settings string, specs []spec) *system.System {
 			fmt.Fprintf(&b, "      %s: {%s}\n", name, options)
 		}
 	}
-	file, err := config.Parse("test.yml", []byte(b.String()), config.Types{Registry: w.types()})
+	file, err := config.Parse("test.yml", []byte(b.String()), config.Types{Registry: w.types(), Programs: programs(w.t)})
 	if err != nil {
 		w.t.Fatalf("%v\n%s", err, b.String())
 	}
@@ -165,7 +165,6 @@ func (w *world) types() *kozo.Registry {
 		r.AddTransport(pinnedType()),
 		r.AddTransport(claimingType()),
 		r.AddTransport(helpedType(&w.helperIsIll)),
-		r.AddTransport(programType(w.t)),
 		r.AddRole(kozo.DefineRole("source", "sends for a test", func(struct{}) (kozo.Role, error) {
 			return source{w}, nil
 		})),

@@ -1,4 +1,4 @@
-// Package trial tries a program that is a role against
+// Package trial tries a program that is a role or a transport against
 // docs/protocol-programs.md, and says in plain words what it finds.
 package trial
 
@@ -52,12 +52,13 @@ func Run(ctx context.Context, cfg Config) (wrong int) {
 	t := &trial{Config: cfg, set: extern.New(extern.Dirs{})}
 	t.set.Grease = true
 	kind := t.describe()
+	defer t.set.Close()
 	switch {
 	case ctx.Err() != nil:
 	case kind == protocol.KindRole:
 		t.role(ctx)
 	case kind == protocol.KindTransport:
-		t.say(Note, "of a transport only the description is tried")
+		t.transport(ctx)
 	}
 	return t.wrong
 }
