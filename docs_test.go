@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"kozo/internal/config"
+	"kozo/internal/secure"
 	"kozo/standard"
 )
 
@@ -19,10 +20,7 @@ func TestLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	more, err := filepath.Glob("docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	more := documents(t)
 	link := regexp.MustCompile(`\]\(([^)#\s]+)(#[^)]*)?\)`)
 	found := 0
 	for _, page := range append(pages, more...) {
@@ -38,6 +36,62 @@ func TestLinks(t *testing.T) {
 	}
 	if found == 0 {
 		t.Error("no page has a link; the test has gone blind")
+	}
+}
+
+// documents returns the pages in docs, and in its directories.
+func documents(t *testing.T) []string {
+	t.Helper()
+	var pages []string
+	for _, pattern := range []string{"docs/*.md", "docs/*/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	return pages
+}
+
+// TestPagesOfRoles looks at the page that each role which ships has: it shows a
+// configuration that is right, and all options with their defaults.
+func TestPagesOfRoles(t *testing.T) {
+	key, err := secure.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typ := range standard.Registry().Roles() {
+		page := "docs/roles/" + typ.Name + ".md"
+		text := read(t, page)
+		_, rest, ok := strings.Cut(text, "```yaml\n")
+		if !ok {
+			t.Errorf("%s shows no configuration", page)
+			continue
+		}
+		block, _, _ := strings.Cut(rest, "```")
+		block = regexp.MustCompile(`ssh-ed25519 AAAA….*`).ReplaceAllString(block, key.Public().Line())
+		file, err := config.Parse(page, []byte(block), config.Types{Registry: standard.Registry()})
+		if err != nil {
+			t.Errorf("%s: %v", page, err)
+			continue
+		}
+		used := false
+		for _, n := range file.System.Nodes {
+			for _, r := range n.Roles {
+				used = used || r.Type == typ.Name
+			}
+		}
+		if !used {
+			t.Errorf("%s does not show the role", page)
+		}
+		for _, o := range typ.Options {
+			row := regexp.MustCompile("(?m)^\\| `" + o.Name + "` \\| (.*?) \\|").FindStringSubmatch(text)
+			if row == nil {
+				t.Errorf("%s has no row for the option %s", page, o.Name)
+			} else if shown := strings.Trim(row[1], "`\""); o.Default != "" && shown != o.Default {
+				t.Errorf("%s: the default of %s is %q, and the page says %s", page, o.Name, o.Default, row[1])
+			}
+		}
 	}
 }
 
