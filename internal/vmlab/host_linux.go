@@ -41,7 +41,7 @@ func run(t *testing.T, lab Lab) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		t.Skip(err)
 	}
-	overlay := makeOverlay(t, lab)
+	built := buildAll(t, lab)
 
 	// Several packages are tested at the same time, and a machine needs a whole
 	// processor to be in time.
@@ -61,24 +61,32 @@ func run(t *testing.T, lab Lab) {
 		t.Fatal(err)
 	}
 	image := filepath.Join(t.TempDir(), "image.cpio")
-	if err := os.WriteFile(image, append(base, overlay...), 0o644); err != nil {
+	if err := os.WriteFile(image, append(base, makeOverlay(t, lab, built)...), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	boot(t, lab, p, image)
 }
 
-// makeOverlay is the part of the machine that depends on the test.
-func makeOverlay(t *testing.T, lab Lab) []byte {
+// buildAll builds the tests and the programs, and says where they are.
+func buildAll(t *testing.T, lab Lab) (dir string) {
 	t.Helper()
-	dir := t.TempDir()
-	var a archive
+	dir = t.TempDir()
 	for name, pkg := range lab.Programs {
 		build(t, dir, name, "build", pkg)
+	}
+	build(t, dir, "tests", "test", "-c", ".")
+	return dir
+}
+
+// makeOverlay is the part of the machine that depends on the test.
+func makeOverlay(t *testing.T, lab Lab, dir string) []byte {
+	t.Helper()
+	var a archive
+	for name := range lab.Programs {
 		if err := a.copy("usr/bin/"+name, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	build(t, dir, "tests", "test", "-c", ".")
 	if err := a.copy("test/tests", filepath.Join(dir, "tests")); err != nil {
 		t.Fatal(err)
 	}

@@ -49,11 +49,11 @@ type Lab struct {
 	Timeout time.Duration
 }
 
-// What the machine tells the tests by its environment.
-const (
-	machineEnv = "KOZO_VMLAB_MACHINE" // set, maybe to nothing, inside
-	sharedDir  = "/out"               // a directory of the host, the same for all machines of a lab
-)
+// machineEnv is set inside, to the name of the machine, which may be empty.
+const machineEnv = "KOZO_VMLAB_MACHINE"
+
+// SharedDir is a directory of the host that all machines of a lab share.
+const SharedDir = "/out"
 
 // Inside says whether the caller runs in a machine of the lab.
 func Inside() bool {
@@ -80,7 +80,7 @@ func Run(t *testing.T, lab Lab, inside func(*testing.T)) {
 // Post tells the other machines of the lab that something has happened.
 func Post(t *testing.T, event string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(sharedDir, "event."+event), nil, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(SharedDir, "event."+event), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -90,7 +90,7 @@ func Post(t *testing.T, event string) {
 func Await(t *testing.T, event string, limit time.Duration) {
 	t.Helper()
 	Eventually(t, limit, "event "+event, func() bool {
-		_, err := os.Stat(filepath.Join(sharedDir, "event."+event))
+		_, err := os.Stat(filepath.Join(SharedDir, "event."+event))
 		return err == nil
 	})
 }

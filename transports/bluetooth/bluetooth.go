@@ -87,7 +87,7 @@ func parseEndpoint(endpoint string) (address, uuid string, err error) {
 
 func (t *transport) Priority() kozo.Priority { return kozo.Fair }
 
-// Times allows for a search, which takes up to 12 s, for machines that do not
+// Times allows for a search, which takes up to 16 s, for machines that do not
 // answer, each 5 s, and for a slow radio.
 func (t *transport) Times(string) kozo.Times {
 	return kozo.Times{Dial: 90 * time.Second, Handshake: 30 * time.Second, Silence: 30 * time.Second}

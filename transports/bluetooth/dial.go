@@ -14,8 +14,12 @@ import (
 	"kozo/internal/bluez"
 )
 
-// searchTime is a little more than an inquiry takes, which is how adapters search.
-const searchTime = 12 * time.Second
+// A search is short first, since most devices are heard soon, and then a little
+// longer than an inquiry takes, which is how adapters search.
+const (
+	shortSearch = 4 * time.Second
+	longSearch  = 12 * time.Second
+)
 
 // attemptTime bounds the attempt to reach one device. The radio itself gives up
 // after 5 s, and services are asked for before the connection.
@@ -43,7 +47,7 @@ func (t *transport) Dial(ctx context.Context, env *kozo.TransportEnv, endpoint s
 	if err != nil {
 		return nil, err
 	}
-	d := &dialling{transport: t, bus: bus, adapters: adapters, address: address, uuid: uuid}
+	d := &dialling{transport: t, bus: bus, adapters: adapters, address: address, uuid: uuid, seen: map[bluez.Path]bool{}}
 	s, err := d.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -79,8 +83,9 @@ type dialling struct {
 	adapters []bluez.Adapter
 	address  string // empty: any device with the uuid
 	uuid     string
-	asked    int      // devices that turned out to be none of ours
-	errs     []string // what became of the devices that were tried
+	seen     map[bluez.Path]bool // devices that were tried
+	asked    int                 // devices that turned out to be none of ours
+	errs     []string            // what became of the devices that were tried
 }
 
 func (d *dialling) dial(ctx context.Context) (*bluez.Stream, error) {
@@ -97,12 +102,8 @@ func (d *dialling) dial(ctx context.Context) (*bluez.Stream, error) {
 			search = append(search, a)
 		}
 	}
-	if ctx.Err() == nil && len(search) > 0 {
-		devices, err := d.search(ctx, search)
-		if err != nil {
-			d.errs = append(d.errs, err.Error())
-		}
-		if s := d.try(ctx, devices); s != nil {
+	if len(search) > 0 {
+		if s := d.searchAndTry(ctx, search); s != nil {
 			return s, nil
 		}
 	}
@@ -137,12 +138,31 @@ func (d *dialling) known(a bluez.Adapter) []bluez.Device {
 	return devices
 }
 
+func (d *dialling) searchAndTry(ctx context.Context, adapters []bluez.Adapter) *bluez.Stream {
+	if err := d.tooSoon(time.Now()); err != nil {
+		d.errs = append(d.errs, err.Error())
+		return nil
+	}
+	for _, limit := range []time.Duration{shortSearch, longSearch} {
+		devices, err := d.search(ctx, adapters, limit)
+		if err != nil {
+			d.errs = append(d.errs, err.Error())
+			return nil
+		}
+		if s := d.try(ctx, devices); s != nil {
+			return s
+		}
+		if ctx.Err() != nil || d.bus.Err() != nil {
+			return nil
+		}
+	}
+	d.searchedAt(time.Now())
+	return nil
+}
+
 // search searches with adapters until the peer is found, or all that are in
 // range were. It returns those that may be the peer, the likeliest first.
-func (d *dialling) search(ctx context.Context, adapters []bluez.Adapter) ([]bluez.Device, error) {
-	if err := d.tooSoon(time.Now()); err != nil {
-		return nil, err
-	}
+func (d *dialling) search(ctx context.Context, adapters []bluez.Adapter, limit time.Duration) ([]bluez.Device, error) {
 	var likely, others []bluez.Device
 	for _, a := range adapters {
 		heard := map[bluez.Path]bluez.Device{}
@@ -156,7 +176,7 @@ func (d *dialling) search(ctx context.Context, adapters []bluez.Adapter) ([]blue
 			}
 			return enough
 		}
-		search, cancel := context.WithTimeout(ctx, searchTime)
+		search, cancel := context.WithTimeout(ctx, limit)
 		err := d.bus.Discover(search, a.Path, bluez.Search{Transport: "bredr", Found: found})
 		cancel()
 		if err != nil {
@@ -173,9 +193,6 @@ func (d *dialling) search(ctx context.Context, adapters []bluez.Adapter) ([]blue
 		if len(likely) > 0 {
 			return likely, nil
 		}
-	}
-	if ctx.Err() == nil {
-		d.searchedAt(time.Now())
 	}
 	// The nearest are the likeliest.
 	slices.SortFunc(others, func(a, b bluez.Device) int { return cmp.Compare(b.RSSI, a.RSSI) })
@@ -194,9 +211,10 @@ func (d *dialling) try(ctx context.Context, devices []bluez.Device) *bluez.Strea
 			return nil
 		}
 		wanted := d.wants(device)
-		if !wanted && d.isStranger(device.Address, d.uuid, time.Now()) {
+		if d.seen[device.Path] || !wanted && d.isStranger(device.Address, d.uuid, time.Now()) {
 			continue
 		}
+		d.seen[device.Path] = true
 		d.triedAt(device.Address, d.uuid, time.Now())
 		attempt, cancel := context.WithTimeout(ctx, attemptTime)
 		s, err := d.bus.Connect(attempt, device, d.uuid)
