@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -80,12 +81,12 @@ func TestPythonTransportWithItsOwnEncryption(t *testing.T) {
 		"carol": "",
 	} {
 		a.sign(name)
-		certificate := name
+		certificate, policy := name, "constant"
 		if name == "carol" {
-			certificate = "bob" // its own has not come yet
+			certificate, policy = "bob", "never" // or it would be taken for bob, as it should
 		}
-		blocks[name] = fmt.Sprintf("    transports: {tls: {port: %d, address: 127.0.0.1, certificate: %s, key: %s, authority: %s}}\n    roles: {%s}\n    overrideMainConfiguration: {outgoingQueueLength: %d}\n",
-			freePort(t), filepath.Join(dir, certificate+".pem"), filepath.Join(dir, certificate+".secret"), filepath.Join(dir, "authority.pem"), roles, sent)
+		blocks[name] = fmt.Sprintf("    selfToOthersConnectPolicy: %s\n    transports: {tls: {port: %d, address: 127.0.0.1, certificate: %s, key: %s, authority: %s}}\n    roles: {%s}\n    overrideMainConfiguration: {outgoingQueueLength: %d}\n",
+			policy, freePort(t), filepath.Join(dir, certificate+".pem"), filepath.Join(dir, certificate+".secret"), filepath.Join(dir, "authority.pem"), roles, sent)
 	}
 	n := newPythonNetwork(t, build(t), blocks)
 	for name := range blocks {
@@ -96,7 +97,15 @@ func TestPythonTransportWithItsOwnEncryption(t *testing.T) {
 	if counted != sent || l.Transport != "tls" || !l.Out.Balanced() || l.Out.Sent != sent {
 		t.Errorf("counted %d of %d over %+v", counted, sent, l)
 	}
-	// Carol shows the certificate of bob, and is not let in as carol.
+	// Carol shows the certificate of bob, and is not taken for carol.
+	n.until("alice to refuse carol", func() bool {
+		for _, target := range n.link("alice", "carol").Targets {
+			if strings.Contains(target.Error, "connect returned None") {
+				return true
+			}
+		}
+		return false
+	})
 	if l := n.link("alice", "carol"); l.State == "up" || l.Connects > 0 {
 		t.Errorf("alice believes that carol is there: %+v", l)
 	}
