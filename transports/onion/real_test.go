@@ -26,7 +26,7 @@ func TestConformance(t *testing.T) {
 	_ = l.Close()
 	kozotest.TestTransport(t, kozotest.TransportTest{
 		Type: Type(), Options: v, Dialer: w.outgoing(),
-		Conns: 10, Bytes: 512 << 10, Patience: 60 * time.Second, Pause: time.Second,
+		Conns: 10, Bytes: 512 << 10, Patience: 60 * time.Second,
 		Skip: map[string]string{"half-close": "a stream of Tor has no half"},
 	})
 }
