@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"kozo/internal/vmlab"
 )
 
@@ -33,12 +35,12 @@ func TestInLab(t *testing.T) {
 			{"searching", testSearching},
 			{"connecting", testConnecting},
 			{"failing to connect", testNotConnecting},
-			{"giving up", testGivingUp},
 			{"hanging up", testHangingUp},
 			{"serving once", testServingOnce},
 			{"bluetoothd dies", testDaemonDies},
 			{"bus dies", testBusDies},
 			{"adapter unplugged", testUnplugged},
+			{"giving up", testGivingUp}, // the last one, since the kernel may not survive it
 		} {
 			t.Run(c.name, c.test)
 		}
@@ -271,6 +273,19 @@ func testNotConnecting(t *testing.T) {
 	}
 }
 
+// kernelHasLostCount says whether the fault of Linux 6.1 has struck that many
+// attempts which are given up can bring about on a slow machine. Nothing in a
+// program helps then.
+func kernelHasLostCount(t *testing.T) bool {
+	t.Helper()
+	log := make([]byte, 1<<20)
+	n, err := unix.Klogctl(unix.SYSLOG_ACTION_READ_ALL, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Contains(log[:n], []byte("WARNING: ")) && bytes.Contains(log[:n], []byte("hci_conn_timeout"))
+}
+
 // An attempt that is given up, at whatever moment, does not stand in the way of the
 // next one.
 func testGivingUp(t *testing.T) {
@@ -290,6 +305,9 @@ func testGivingUp(t *testing.T) {
 	}
 	client.Close()
 	vmlab.Eventually(t, patience, "the device is not busy any more", func() bool {
+		if kernelHasLostCount(t) {
+			t.Skip("this kernel has lost count of who uses its connections (a warning in hci_conn_timeout), and makes no more")
+		}
 		b := open(t)
 		defer b.Close()
 		_, err := b.Connect(limited(t), d, testUUID)

@@ -58,11 +58,11 @@ func TestInLab(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				chip.Set(4, false)
 				r := start(t, kozo.Values{"chip": "gpiochip0", "pin": "4", "edges": true, "debounce": debounce, "period": time.Hour})
-				time.Sleep(100 * time.Millisecond)
+				r.Wait("the first event", func() bool { return says(r, `"motion":false`) })
 				chip.Set(4, true)
 				r.Wait("motion", func() bool { return says(r, `"motion":true`) })
 				chip.Set(4, false)
-				r.Wait("its end", func() bool { return says(r, `"motion":false`) })
+				r.Wait("its end", func() bool { return says(r, "no more motion") && strings.Contains(last(r), `"motion":false`) })
 			})
 		}
 		t.Run("unplugged and back", func(t *testing.T) {
@@ -105,6 +105,16 @@ func says(r *kozotest.RoleRun, text string) bool {
 		}
 	}
 	return false
+}
+
+// last returns the content of the last event.
+func last(r *kozotest.RoleRun) (text string) {
+	for _, m := range r.Sent() {
+		if m.Kind == kozo.Event {
+			text = m.Body.Text()
+		}
+	}
+	return text
 }
 
 // refused expects that the role ends at once, and says why.

@@ -94,7 +94,11 @@ func (m *motion) Run(ctx context.Context, env *kozo.Env) error {
 	}
 	defer line.Close()
 	s := &sensor{motion: m, env: env, line: line}
-	if err := s.look(false); err != nil {
+	err = s.look(false)
+	if err == nil && m.Edges {
+		err = s.send() // whoever waits for changes wants to know what they begin with
+	}
+	if err != nil {
 		return err
 	}
 	period := time.NewTicker(m.Period)

@@ -117,14 +117,14 @@ func TestEdges(t *testing.T) {
 		w := &wire{}
 		r := run(t, w, kozo.Values{"edges": true, "log": false, "period": time.Hour})
 		w.set(true)
-		if got := sent(r); got != "yes" {
+		if got := sent(r); got != "no, yes" {
 			t.Fatalf("sent: %s", got)
 		}
 		for range 100 { // a line that nothing drives
 			time.Sleep(time.Millisecond)
 			w.set(!w.active)
 		}
-		if n := len(r.Sent()); n > 7 {
+		if n := len(r.Sent()); n > 8 {
 			t.Errorf("%d events in a tenth of a second", n)
 		}
 		w.set(false)
@@ -143,15 +143,15 @@ func TestDebounce(t *testing.T) {
 			w.set(!w.active)
 			time.Sleep(30 * time.Millisecond)
 		}
-		if got := sent(r); got != "no" {
+		if got := sent(r); got != "no, no" {
 			t.Errorf("while it bounces: %s", got)
 		}
 		time.Sleep(160 * time.Millisecond) // 0.49 s; at rest since 0.3 s
-		if got := sent(r); got != "no, no" {
+		if got := sent(r); got != "no, no, no" {
 			t.Errorf("before it has rested: %s", got)
 		}
 		time.Sleep(20 * time.Millisecond)
-		if got := sent(r); got != "no, no, yes" {
+		if got := sent(r); got != "no, no, no, yes" {
 			t.Errorf("after it has rested: %s", got)
 		}
 	})
