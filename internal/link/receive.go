@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"io"
+	"slices"
 
 	"kozo"
 	"kozo/internal/wire"
@@ -58,6 +59,9 @@ func (r *receiver) take(reader *wire.Reader, payload []byte) error {
 		return r.receive(1, func() tally { return tally{dropped: 1, cause: kozo.Undecodable} })
 	}
 	frames, n := reader.Run(head, mostTogether, bytesTogether)
+	if !reader.Keep() {
+		frames = slices.Clone(frames)
+	}
 	return r.receive(n, func() tally { return r.deliver(frames, n) })
 }
 
@@ -108,10 +112,9 @@ func (r *receiver) receive(n int, deliver func() tally) error {
 	return nil
 }
 
-// deliver gives n messages of one sort to the roles. The frames are in the
-// reader's memory, and roles may keep what they get.
+// deliver gives n messages of one sort to the roles, which may keep what they get,
+// and the frames with it.
 func (r *receiver) deliver(frames []byte, n int) (t tally) {
-	frames = append([]byte(nil), frames...)
 	messages := make([]kozo.Message, n)
 	good := messages[:0]
 	for range n {

@@ -13,10 +13,12 @@ const (
 	idleBuffer = 1 << 10  // while little comes
 	busyBuffer = 64 << 10 // while much comes
 	quietReads = 8        // this many small reads in a row make the buffer small again
-	pastReads  = 64       // so many without a large frame make it as large as usual again
+	pastReads  = 64       // after so many without a large frame none is expected
 
-	largestStays = 256 << 10 // a larger one does at once
-	maxEmpty     = 100       // this many reads of nothing in a row are an error
+	largeFrame   = busyBuffer / 2 // a larger one has memory of its own
+	largestStays = 256 << 10      // more of that does not wait for the next one
+	ahead        = 512            // bytes read after a large frame: most likely one more will come
+	maxEmpty     = 100            // this many reads of nothing in a row are an error
 
 	maxHead = 5 // bytes of a length: MaxLength needs no more
 
@@ -40,8 +42,13 @@ type Reader struct {
 	r, w     int
 	last     int // how many bytes before r the frame has that Next returned
 	quiet    int
-	past     int   // reads since one for a frame larger than busyBuffer
 	err      error // of src: returned once what is in buf cannot be a frame
+
+	// Large frames.
+	big    []byte // the one that Next returned, if it was large
+	own    []byte // its memory, to be used again
+	lately int    // how large the last one was, up to largestStays
+	past   int    // reads since then
 }
 
 // NewReader returns a reader of frames with at most maxFrame bytes after their
@@ -58,6 +65,7 @@ func NewReader(src io.Reader, maxFrame int) *Reader {
 // where a length is none, or that of the stream. Types that are not known are
 // returned like others.
 func (r *Reader) Next() (Type, []byte, error) {
+	r.big = nil
 	head, size, err := r.length()
 	if err != nil {
 		return 0, nil, err
@@ -66,6 +74,9 @@ func (r *Reader) Next() (Type, []byte, error) {
 		return r.tooLarge(head, size)
 	}
 	total := uint64(head) + size
+	if total > largeFrame && uint64(r.w-r.r) < total {
+		return r.large(head, total)
+	}
 	for uint64(r.w-r.r) < total {
 		if err := r.fill(total); err != nil {
 			return 0, nil, r.unexpected(err)
@@ -83,6 +94,9 @@ func (r *Reader) Next() (Type, []byte, error) {
 // one. n is their number. They are valid until the next call of a method, and
 // Run may be called once for each frame of Next.
 func (r *Reader) Run(head []byte, most, limit int) (frames []byte, n int) {
+	if r.big != nil {
+		return r.big, 1
+	}
 	begin, end := r.r-r.last, r.r
 	_, size := binary.Uvarint(r.buf[begin:end])
 	typ := r.buf[begin+size]
@@ -99,6 +113,17 @@ func (r *Reader) Run(head []byte, most, limit int) (frames []byte, n int) {
 	}
 	r.r, r.last = end, end-begin
 	return r.buf[begin:end:end], n
+}
+
+// Keep gives the memory of the frame that Next has just returned to the caller,
+// for whom it stays valid. It does so with most large frames, and otherwise returns
+// false.
+func (r *Reader) Keep() bool {
+	if r.big == nil {
+		return false
+	}
+	r.own = nil
+	return true
 }
 
 // Buffered says whether more frames, or a part of one, are in memory already.
@@ -153,15 +178,60 @@ func (r *Reader) tooLarge(head int, size uint64) (Type, []byte, error) {
 	}
 }
 
+// large reads the rest of a frame into memory of its own, and nothing after it.
+// The memory has the size of the frame, if the buffer is already half as large or
+// there was such a frame lately. Otherwise it doubles each time it is full.
+func (r *Reader) large(head int, total uint64) (Type, []byte, error) {
+	b := r.own
+	if r.own = nil; uint64(cap(b)) < total || uint64(cap(b)) > total+total/4 {
+		b = make([]byte, min(total, uint64(max(2*len(r.buf), r.lately))))
+	}
+	b = b[:min(total, uint64(cap(b)))]
+	n := copy(b, r.buf[r.r:r.w])
+	r.r, r.w = 0, 0
+	for uint64(n) < total {
+		if n == len(b) {
+			b = make([]byte, min(total, 2*uint64(n)))
+			copy(b, r.own)
+		}
+		r.own = b
+		got, err := r.read(b[n:])
+		if err != nil {
+			return 0, nil, r.unexpected(err)
+		}
+		n += got
+	}
+	r.own, r.big = b, b[:total:total]
+	r.lately, r.past = int(min(total, largestStays)), 0
+	return Type(b[head]), r.big[head+1:], nil
+}
+
 // fill reads once from the stream, into a buffer that is as large as seems
 // useful for a frame of which so many bytes are wanted in a row.
 func (r *Reader) fill(want uint64) error {
-	if r.err != nil {
-		return r.err
-	}
 	r.resize(want)
+	p := r.buf[r.w:]
+	if r.lately > 0 {
+		if r.past == 0 {
+			p = p[:min(len(p), ahead)]
+		}
+		r.past++
+		if cap(r.own) > largestStays || r.past >= pastReads || r.quiet >= quietReads {
+			r.own, r.lately = nil, 0
+		}
+	}
+	n, err := r.read(p)
+	r.w += n
+	return err
+}
+
+// read reads something from the stream, if that has not failed before.
+func (r *Reader) read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
 	for range maxEmpty {
-		n, err := r.src.Read(r.buf[r.w:])
+		n, err := r.src.Read(p)
 		r.err = err
 		if n > 0 {
 			if n > idleBuffer/2 {
@@ -169,37 +239,29 @@ func (r *Reader) fill(want uint64) error {
 			} else {
 				r.quiet++
 			}
-			r.w += n
-			return nil
+			return n, nil
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
 	r.err = io.ErrNoProgress
-	return r.err
+	return 0, r.err
 }
 
 // resize makes room in the buffer. Its size is that of what came lately, up to
-// busyBuffer; beyond that it at most doubles each time it is full, so that a
-// peer gets memory only for bytes that it has sent.
+// busyBuffer, and it at most doubles when it is full of one frame, so that a peer
+// gets memory only for bytes that it has sent.
 func (r *Reader) resize(want uint64) {
-	if want > busyBuffer {
-		r.past = 0
-	} else {
-		r.past++
-	}
 	have := r.w - r.r
 	size := len(r.buf)
 	switch {
 	case size == 0:
 		size = idleBuffer
 	case have == size: // full, of one frame
-		size = int(min(2*uint64(size), max(want, busyBuffer, min(largestStays, r.maxFrame))))
+		size *= 2
 	case r.w == size && size < busyBuffer: // the last read filled it: there is more
 		size = min(4*size, busyBuffer)
-	case size > busyBuffer && have <= busyBuffer && (r.past >= pastReads || r.quiet >= quietReads || size > largestStays && want <= busyBuffer):
-		size = busyBuffer
 	case size > idleBuffer && r.quiet >= quietReads && want <= idleBuffer && have < idleBuffer:
 		size = idleBuffer
 	}
