@@ -22,9 +22,9 @@ build:
 	@CGO_ENABLED=0 $(GO) build $(STRIP) -o bin/ ./cmd/kozo
 
 # Many tests run programs, and one with the race detector otherwise takes a second
-# to end.
+# to end. The limit is long because virtual machines wait for each other.
 test: test-tools
-	@GORACE=atexit_sleep_ms=10 $(GO) test -race -timeout 5m ./...
+	@GORACE=atexit_sleep_ms=10 $(GO) test -race -timeout 12m ./...
 
 # Programs that some tests look for. Without them these tests are skipped, and
 # say so with -v.

@@ -142,7 +142,7 @@ func (t *trial) prove(ctx context.Context, tr kozo.Transport, env *kozo.Transpor
 	}
 	c, name, err := s.Secure(ctx, env, raw, remote)
 	if err != nil {
-		return nil, fmt.Errorf("Secure: %w", err)
+		return nil, fmt.Errorf("method Secure: %w", err)
 	}
 	t.keep(c)
 	if want := env.Peers[0].Node; name != want {
