@@ -23,7 +23,7 @@ func TestReaderStaysLarge(t *testing.T) {
 // What was kept stays as it was, takes no more memory than it needs, and costs one
 // allocation and no copy.
 func TestReaderGivesAway(t *testing.T) {
-	const before, size, times = 5000, 64 << 10, 100
+	const before, size, times = 5000, 96 << 10, 100
 	var b []byte
 	for range before { // so that it has a large buffer
 		b = AppendFrame(b, TypeMessage, []byte("small"))
