@@ -73,6 +73,9 @@ func takes(names ...string) cobra.PositionalArgs {
 		case len(args) < least:
 			return misused("%s is missing", strings.Trim(names[len(args)], "…")).hint("usage: %s", usage)
 		case len(args) > most:
+			if cmd.Flags().Lookup("node") != nil {
+				usage += " --node NODE"
+			}
 			return misused("%q is too much", args[most]).hint("usage: %s", usage)
 		}
 		return nil

@@ -77,8 +77,8 @@ type RoleRun struct {
 
 // RunRole runs a role until Stop is called or the test ends. The test fails if
 // the role panics, ends with an error that the test does not look at, does not
-// return soon after its context is done, uses its Env after that, or sends what
-// it does not publish.
+// return soon after its context is done, sends something after that, or sends
+// what it does not publish.
 func RunRole(t testing.TB, role kozo.Role, options ...Options) *RoleRun {
 	t.Helper()
 	r := &RoleRun{

@@ -69,11 +69,12 @@ func (s *Set) RoleNames(search []string) []string {
 }
 
 // Role returns the type of role for which there is a program in some directories
-// or in those of the environment, and where it has looked. If there is none the
-// name of the type is empty. The error says what is wrong with the file.
+// or in those of the environment, and where it has looked, for people. If there is
+// none the name of the type is empty. The error says what is wrong with the file.
 func (s *Set) Role(name string, search, imports []string) (t kozo.RoleType, searched []string, err error) {
-	searched = slices.Concat(search, s.dirs.Roles)
-	f, err := s.find(name, protocol.KindRole, searched, imports)
+	dirs := slices.Concat(search, s.dirs.Roles)
+	searched = program.Missing(dirs)
+	f, err := s.find(name, protocol.KindRole, dirs, imports)
 	if f == nil || err != nil {
 		return t, searched, err
 	}

@@ -240,7 +240,7 @@ cat >/dev/null`)
 		`\"type\" should be a string, and is a JSON number`,
 		`the line has no \"op\"`, `\"id\" is a number or a string`,
 		`a line has more than 1048576 bytes and was skipped; it begins with {{{{`,
-		`level=ERROR msg="the program notes" text="a note\\nof two lines"`,
+		`level=ERROR msg="the program notes" text="a note\nof two lines"`,
 		`note: \"level\" is \"loud\"; it is debug, info, warn or error`,
 	} {
 		if !strings.Contains(r.Log(), want) {
@@ -440,10 +440,12 @@ func TestFind(t *testing.T) {
 	put(t, a, ".one.swp", script)
 	put(t, a, "one.pyc", script)
 	two, other := put(t, a, "two.sh", script), put(t, b, "two", script)
-	mode := put(t, b, "mode.py", script)
+	mode, plain := put(t, b, "mode.sh", script), put(t, b, "plain.py", "print(1)\n")
 	lost := put(t, b, "lost", "#!/no/such/interpreter\n")
-	if err := os.Chmod(mode, 0o644); err != nil {
-		t.Fatal(err)
+	for _, path := range []string{mode, plain} {
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := os.Mkdir(filepath.Join(b, "dir.x"), 0o755); err != nil {
 		t.Fatal(err)
@@ -456,10 +458,11 @@ func TestFind(t *testing.T) {
 		{"one", nil},
 		{"two", []string{`there are two programs for the type "two": `, two, other}},
 		{"mode", []string{mode + " is not executable; chmod +x"}},
+		{"plain", []string{plain + " has no line that begins with roleInfo = or transportInfo =, and is not executable"}},
 		{"lost", []string{lost, `"/no/such/interpreter", which is not on this machine`}},
 	} {
 		typ, searched, err := set.Role(c.name, []string{a, "/nonexistent"}, nil)
-		if want := []string{a, "/nonexistent", b, a}; !slices.Equal(searched, want) {
+		if want := []string{a, "/nonexistent (which does not exist)", b, a}; !slices.Equal(searched, want) {
 			t.Errorf("searched %q, want %q", searched, want)
 		}
 		if len(c.want) == 0 && (err != nil || typ.Name != c.name || !strings.Contains(typ.FreeForm, one+" --describe exited with status 1")) {

@@ -21,8 +21,9 @@ import (
 
 // Transport does what Role does, for transports.
 func (s *Set) Transport(name string, search, imports []string) (t kozo.TransportType, searched []string, err error) {
-	searched = slices.Concat(search, s.dirs.Transports)
-	f, err := s.find(name, protocol.KindTransport, searched, imports)
+	dirs := slices.Concat(search, s.dirs.Transports)
+	searched = program.Missing(dirs)
+	f, err := s.find(name, protocol.KindTransport, dirs, imports)
 	if f == nil || err != nil {
 		return t, searched, err
 	}

@@ -11,7 +11,7 @@ import (
 
 // NewLog returns a handler that writes a record as people read it: the time, the
 // level if it is not the usual one, the message, and then the details as
-// key=value. For the journal of the system it writes no time, and the level as
+// key=value. A detail of several lines stands below, indented. For the journal of the system it writes no time, and the level as
 // the journal understands it.
 func NewLog(w io.Writer, style Style, level slog.Leveler, journal bool) slog.Handler {
 	h := &lineHandler{out: &lineOut{w: w}, style: style, journal: journal}
@@ -61,6 +61,10 @@ func (h *lineHandler) Handle(ctx context.Context, r slog.Record) error {
 	h.out.mu.Lock()
 	defer h.out.mu.Unlock()
 	h.out.buf.Reset()
+	text := ""
+	if !h.journal {
+		r, text = takeText(r)
+	}
 	if err := h.attrs.Handle(ctx, r); err != nil {
 		return err
 	}
@@ -69,8 +73,32 @@ func (h *lineHandler) Handle(ctx context.Context, r slog.Record) error {
 	if details != "" {
 		line += "  " + h.style.Dim(details)
 	}
-	_, err := io.WriteString(h.out.w, line+"\n")
+	_, err := io.WriteString(h.out.w, line+"\n"+text)
 	return err
+}
+
+// takeText takes what has several lines out of the details of a record, a
+// traceback for example, and returns it for the lines below. It is indented, so
+// that nothing in it passes for a record.
+func takeText(r slog.Record) (slog.Record, string) {
+	var text strings.Builder
+	var rest []slog.Attr
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Value.Kind() != slog.KindString || !strings.Contains(a.Value.String(), "\n") {
+			rest = append(rest, a)
+			return true
+		}
+		for line := range strings.Lines(a.Value.String()) {
+			text.WriteString("    " + Clean(strings.TrimSuffix(line, "\n")) + "\n")
+		}
+		return true
+	})
+	if text.Len() == 0 {
+		return r, ""
+	}
+	short := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	short.AddAttrs(rest...)
+	return short, text.String()
 }
 
 func (h *lineHandler) prefix(r slog.Record) string {

@@ -2,6 +2,7 @@ package term
 
 import (
 	"bytes"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -130,5 +131,25 @@ func TestWords(t *testing.T) {
 	}
 	if got := List(make([]string, 20)); !strings.HasSuffix(got, "and 8 more") {
 		t.Errorf("a long list ends with %q", got)
+	}
+}
+
+// TestLinesOfADetail has a traceback stand below its record, where nothing in it
+// passes for another record. The journal gets one line.
+func TestLinesOfADetail(t *testing.T) {
+	for journal, want := range map[bool]string{
+		false: "error: the program notes  role=bell\n    Traceback:\n      File \"a\\u001b\"\n    error: oh\n",
+		true:  "<3>the program notes  role=bell text=\"Traceback:\\n  File \\\"a\\x1b\\\"\\nerror: oh\"\n",
+	} {
+		var b bytes.Buffer
+		h := NewLog(&b, Style{}, slog.LevelInfo, journal).WithAttrs([]slog.Attr{slog.String("role", "bell")})
+		r := slog.NewRecord(time.Time{}, slog.LevelError, "the program notes", 0)
+		r.AddAttrs(slog.String("text", "Traceback:\n  File \"a\x1b\"\nerror: oh"))
+		if err := h.Handle(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		if b.String() != want {
+			t.Errorf("journal %v: got\n%q\nwant\n%q", journal, b.String(), want)
+		}
 	}
 }

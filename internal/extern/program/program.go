@@ -68,6 +68,17 @@ func Find(dirs []string, typ string) (path string, err error) {
 	return path, nil
 }
 
+// Missing returns directories for people to read: it says which do not exist.
+func Missing(dirs []string) []string {
+	dirs = slices.Clone(dirs)
+	for i, dir := range dirs {
+		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+			dirs[i] += " (which does not exist)"
+		}
+	}
+	return dirs
+}
+
 func candidate(name, typ string) bool {
 	rest, ok := strings.CutPrefix(name, typ)
 	return ok && (rest == "" || rest[0] == '.') && !leftover(name)
@@ -134,6 +145,10 @@ func (p *Program) argv() ([]string, error) {
 		return python.Command(p.Path)
 	}
 	if info.Mode().Perm()&0o111 == 0 {
+		if filepath.Ext(p.Path) == ".py" {
+			return nil, fmt.Errorf("%s has no line that begins with roleInfo = or transportInfo =, and is not executable either; "+
+				"it needs such a dictionary at its end, or chmod +x if it speaks the protocol by itself", p.Path)
+		}
 		return nil, fmt.Errorf("%s is not executable; chmod +x %[1]s makes it a program", p.Path)
 	}
 	return []string{p.Path}, nil
@@ -169,7 +184,7 @@ func (p *Program) Describe(ctx context.Context) (*protocol.Description, error) {
 	text, err := readDescription(run)
 	if !late() {
 		<-run.Done()
-		return nil, fmt.Errorf("%s --describe has not ended within %v", p.Path, describeTimeout)
+		return nil, p.late()
 	}
 	if err != nil {
 		run.Kill()
@@ -179,15 +194,21 @@ func (p *Program) Describe(ctx context.Context) (*protocol.Description, error) {
 	late = context.AfterFunc(ctx, run.Kill)
 	<-run.Done()
 	if !late() {
-		return nil, fmt.Errorf("%s --describe has not ended within %v", p.Path, describeTimeout)
+		return nil, p.late()
 	}
 	if err := run.End(); err != nil {
 		reason := fmt.Sprintf("%s --describe %v", p.Path, err)
-		if words := run.LastWords(); words != "" {
-			reason += ": " + words[strings.LastIndexByte(words, '\n')+1:]
+		words := run.LastWords()
+		words = words[strings.LastIndexByte(words, '\n')+1:]
+		if words != "" {
+			reason += ": " + words
 		}
 		if sdk, _ := python.Has(p.Path); sdk {
-			return nil, errors.New(reason) // it has promised a description
+			// It has promised a description, and the package has said what is wrong.
+			if words != "" {
+				reason = p.Path + ": " + words
+			}
+			return nil, errors.New(reason)
 		}
 		return nil, &UndescribedError{reason}
 	}
@@ -196,6 +217,14 @@ func (p *Program) Describe(ctx context.Context) (*protocol.Description, error) {
 		return nil, p.judge(err)
 	}
 	return d, nil
+}
+
+// late says that a program has used up its time.
+func (p *Program) late() error {
+	if sdk, _ := python.Has(p.Path); sdk {
+		return fmt.Errorf("%s: loading it has not ended within %v; nothing should happen there but definitions", p.Path, describeTimeout)
+	}
+	return fmt.Errorf("%s --describe has not ended within %v; it should print its description and exit, or exit with an error if it has none", p.Path, describeTimeout)
 }
 
 // judge tells what is no description from what is a wrong one.

@@ -3,6 +3,7 @@ package talk
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,7 +31,7 @@ func newNoise(log *slog.Logger) *noise {
 	return &noise{log: log, tokens: noiseBurst, last: time.Now()}
 }
 
-// say logs a line.
+// say logs a text. Its lines stay lines, and each is safe to print.
 func (n *noise) say(level slog.Level, message, text string) {
 	n.mu.Lock()
 	now := time.Now()
@@ -46,7 +47,11 @@ func (n *noise) say(level slog.Level, message, text string) {
 	n.missed = 0
 	n.mu.Unlock()
 	n.report(missed)
-	n.log.Log(context.Background(), level, message, "text", kozo.Printable(text))
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = kozo.Printable(line)
+	}
+	n.log.Log(context.Background(), level, message, "text", strings.Join(lines, "\n"))
 }
 
 // flush reports what was left out last.

@@ -23,17 +23,24 @@ class Stop(BaseException):
     """
 
 
+MODULE = 'kozofile'  # the file of the user; no file hides a module by this name
 HERE = os.path.dirname(os.path.abspath(__file__))
 MOST = 3500  # bytes of a traceback; the node cuts lines of the log at 4 KiB
 
 
 def describe(error):
-    """One line about an exception."""
+    """One line about an exception, and where in the file of the user it comes from."""
     text = ' '.join(str(error).split())
     name = type(error).__name__
     if isinstance(error, KozoError):
         return text
-    return '%s: %s' % (name, text) if text else name
+    text = '%s: %s' % (name, text) if text else name
+    if isinstance(error, (OSError, SyntaxError)):
+        return text  # an OSError is mostly not of the file's making; a SyntaxError says where it is
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if frame.f_globals.get('__name__') == MODULE:
+            return '%s (%s, line %d)' % (text, os.path.basename(frame.f_code.co_filename), line)
+    return text
 
 
 def trace(error):

@@ -9,7 +9,7 @@ import threading
 import traceback
 
 from . import role, serving
-from .errors import KozoError, Stop, describe, trace
+from .errors import MODULE, KozoError, Stop, describe, trace
 from .host import Host
 from .nodes import setSelf
 from .options import Info
@@ -17,7 +17,6 @@ from .role import Role
 from .transport import AuthenticatedTransport, Transport
 
 BASES = {'role': (Role,), 'transport': (AuthenticatedTransport, Transport)}
-MODULE = 'kozofile'  # so that no file hides a module by its name
 
 
 def main(args):
@@ -86,6 +85,8 @@ def _describe(path, outgoing):
         raise
     except BaseException as e:
         print(trace(e), file=sys.stderr)
+        hint = '; directories of modules belong into importPath' if isinstance(e, ModuleNotFoundError) else ''
+        print(describe(e) + hint, file=sys.stderr)
         return 1
     out = {'protocol': 1, 'kind': info.kind, 'name': info.typeName}
     out.update((key, info.info[key]) for key in ('version', 'author', 'description') if info.info.get(key))

@@ -85,6 +85,8 @@ class Info:
             self._fail("['class'] should be a class that extends %s, and is %s",
                        ' or '.join('kozo.' + b.__name__ for b in bases),
                        repr(cls) if 'class' in info else 'missing')
+        if self.kind == 'role' and cls.run is bases[0].run:
+            self._fail("['class']: %s has no method run, which does the work", cls.__name__)
         for key in ('author', 'version', 'description'):
             if not isinstance(info.get(key, ''), str):
                 self._fail('[%r] should be a string, and is %s', key, _kind(info[key]))

@@ -100,8 +100,9 @@ roleInfo = {'format': '1.0', 'class': Mine, 'filters': ['event:tick', {'type': '
             ('a.py', 'x = 1', 'has no roleInfo and no transportInfo'),
             ('a.py', 'roleInfo = transportInfo = {}', 'a file is one type'),
             ('a.py', 'roleInfo = 3', 'roleInfo should be a dictionary, and is int'),
-            ('a.py', 'def f(:', 'SyntaxError'),
-            ('a.py', 'import nosuchmodule', "No module named 'nosuchmodule'"),
+            ('a.py', 'x = 1\ndef f(:', ' (a.py, line 2)\n'),
+            ('a.py', 'x = 1\nint("y")', "literal for int() with base 10: 'y' (a.py, line 2)\n"),
+            ('a.py', 'import nosuchmodule', "No module named 'nosuchmodule' (a.py, line 1); directories of modules belong into importPath\n"),
             ('missing.py', None, 'No such file'),
         ):
             path = self.write(name, text) if text else os.path.join(self.dir, name)
@@ -123,6 +124,13 @@ roleInfo = {'format': '1.0', 'class': Mine, 'filters': ['event:tick', {'type': '
 class Mine(Role):
     """A role."""
 
+    def run(self):
+        pass
+
+
+class Idle(Role):
+    """A role that does nothing."""
+
 
 class Infos(unittest.TestCase):
     def make(self, kind='role', **info):
@@ -134,6 +142,7 @@ class Infos(unittest.TestCase):
             ({'format': 1.0}, r"\['format'\] should be '1.0', and is 1.0"),
             ({'class': 'Mine'}, r"should be a class that extends kozo.Role, and is 'Mine'"),
             ({'class': Role}, 'should be a class that extends'),
+            ({'class': Idle}, r"\['class'\]: Idle has no method run"),
             ({'class': dict}, 'should be a class that extends'),
             ({'autor': 'x'}, "unknown key 'autor'; known are format, class"),
             ({'version': 1.0}, "'version'. should be a string, and is float"),

@@ -37,7 +37,7 @@ class Questions(Case):
             (None, {'endpoints': ['a', 'b', 'c'], 'accepts': True, 'priority': 'poor'}),
             (['a', 'a'], {'endpoints': ['a', 'a'], 'accepts': True, 'priority': 'poor'}),
             (5, {'errors': [{'option': 'address', 'text': 'it should be a list'}]}),
-            (['a'], {'errors': [{'text': 'ValueError: only one'}]}),
+            (['a'], {'errors': [{'text': 'ValueError: only one (mytransport.py, line 12)'}]}),
             (['b', 'c'], {'errors': [{'text': 'getPriority returned 7, and not a number from Transport.Priority_WORST '
                                               'to Transport.Priority_BEST'}]}),
         ):

@@ -105,6 +105,7 @@ class Roles(Case):
                 from kozo import *
                 def deeper(): raise ValueError('this\\nand that')
                 class Bad(Role):
+                    def run(self): pass
                     def %s(%s): deeper()
                 roleInfo = {'format': '1.0', 'class': Bad}
                 ''' % (method, args))
@@ -114,7 +115,7 @@ class Roles(Case):
             self.assertNotIn('role.py', note)
             self.assertTrue(note.endswith('ValueError: this\nand that'), note)
             self.assertEqual(p.end(), 1)
-            self.assertEqual(p.words[-1], where + ': ValueError: this and that')
+            self.assertEqual(p.words[-1], where + ': ValueError: this and that (echo.py, line 3)')
 
     def test_a_file_that_does_not_load(self):
         p = self.role('import nosuchmodule\n' + ECHO)
