@@ -114,10 +114,7 @@ func TestPeerThatDoesNotReadIsGivenUp(t *testing.T) {
 		from, to := streams(t, a, b)
 		out.Freeze(true) // nothing that a sends arrives, and then there is no room
 		go beat(to, a, 5*time.Second)
-		b.raw.limit.Lock()
-		b.raw.limit.idle = time.Hour // it would notice the silence
-		b.raw.SetReadDeadline(time.Now().Add(time.Hour))
-		b.raw.limit.Unlock()
+		b.raw.idle.Store(int64(time.Hour)) // it would notice the silence
 		start := time.Now()
 		_, err := from.Write(make([]byte, 1<<20))
 		says(t, "writer", err, "nothing could be sent for 25s")

@@ -40,10 +40,13 @@ type raw struct {
 	joins          atomic.Bool // see joinable
 	joint          joint       // of writes, of which the ssh package makes one at a time
 
-	limit struct {
-		sync.Mutex
-		idle time.Duration // 0 during the handshake, which has one limit for all
-	}
+	// Limits of time after the handshake, for which the watch sees to them. Times
+	// are as the watch counts, and 0 if nothing is under way.
+	watch    *Watch
+	idle     atomic.Int64 // how long a read may take; 0 during the handshake
+	reading  atomic.Int64 // since when a read is under way
+	sendBy   atomic.Int64 // when the write that is under way must have ended
+	sendMost atomic.Int64 // how long it may take
 
 	// Used by the goroutine of the ssh package that reads, and by no other.
 	buffer []byte // kept while reads are large
@@ -63,7 +66,10 @@ type raw struct {
 }
 
 func newRaw(c net.Conn, cfg *Config) *raw {
-	r := &raw{Conn: c, readSize: cfg.ReadSize, handshake: cfg.HandshakeTimeout}
+	r := &raw{Conn: c, readSize: cfg.ReadSize, handshake: cfg.HandshakeTimeout, watch: cfg.Watch}
+	if r.watch == nil {
+		r.watch = NewWatch()
+	}
 	if r.readSize <= 0 {
 		r.readSize = 64 << 10
 	}
@@ -83,11 +89,39 @@ func newRaw(c net.Conn, cfg *Config) *raw {
 func (r *raw) established(idle time.Duration, out ssh.DirectionAlgorithms) {
 	r.gate.open()
 	r.joins.Store(joinable(out))
-	r.limit.Lock()
-	defer r.limit.Unlock()
-	r.limit.idle = max(idle, time.Millisecond)
-	r.SetWriteDeadline(time.Time{})
-	r.SetReadDeadline(time.Now().Add(r.limit.idle)) // for the read that is under way
+	if since := r.reading.Load(); since > 0 { // it begins now
+		r.reading.CompareAndSwap(since, int64(r.watch.now()))
+	}
+	r.idle.Store(int64(max(idle, time.Millisecond)))
+	r.SetDeadline(time.Time{})
+	r.watch.add(r)
+	select {
+	case <-r.shut.done: // it was closed meanwhile, and may have been removed before it was added
+		r.watch.remove(r)
+	default:
+	}
+}
+
+// patience is when the connection is to be ended if nothing more happens until
+// then. What begins later has at least as long.
+func (r *raw) patience(now time.Duration) time.Duration {
+	end := int64(now) + r.idle.Load()
+	if since := r.reading.Load(); since > 0 {
+		end = min(end, since+r.idle.Load())
+	}
+	if by := r.sendBy.Load(); by > 0 {
+		end = min(end, by)
+	}
+	return time.Duration(end)
+}
+
+// late says what has taken too long by now.
+func (r *raw) late(now time.Duration) error {
+	what, limit := "nothing could be sent for", r.sendMost.Load()
+	if since, idle := r.reading.Load(), r.idle.Load(); since > 0 && since+idle <= int64(now) {
+		what, limit = "nothing received for", idle
+	}
+	return fmt.Errorf("%s %v", what, time.Duration(limit).Round(time.Millisecond))
 }
 
 // kill closes the connection. The first reason is kept.
@@ -114,6 +148,7 @@ func (r *raw) Close() error {
 	var err error
 	r.shut.Do(func() {
 		close(r.shut.done)
+		r.watch.remove(r)
 		err = r.Conn.Close()
 	})
 	return err
@@ -151,12 +186,9 @@ func (r *raw) Read(p []byte) (int, error) {
 }
 
 func (r *raw) receive(p []byte) (int, error) {
-	r.limit.Lock()
-	if r.limit.idle > 0 {
-		r.SetReadDeadline(time.Now().Add(r.limit.idle))
-	}
-	r.limit.Unlock()
+	r.reading.Store(int64(r.watch.now()))
 	n, err := r.Conn.Read(p)
+	r.reading.Store(0)
 	r.received.Add(uint64(n))
 	if n > 0 {
 		r.adapt(n, len(p))
@@ -166,10 +198,7 @@ func (r *raw) receive(p []byte) (int, error) {
 		err = io.ErrNoProgress
 	}
 	if !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.ErrClosedPipe) {
-		r.limit.Lock()
-		idle := r.limit.idle // the handshake may have ended meanwhile
-		r.limit.Unlock()
-		r.kill(r.explain(err, "nothing received for", idle))
+		r.kill(r.explain(err))
 	}
 	r.opens.settle()
 	return 0, err
@@ -199,27 +228,25 @@ func (r *raw) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	held := len(r.joint.first)
-	r.limit.Lock()
-	idle := r.limit.idle * time.Duration(1+(held+len(p))/r.readSize)
-	if idle > 0 {
-		r.SetWriteDeadline(time.Now().Add(idle))
+	if idle := r.idle.Load(); idle > 0 {
+		limit := idle * int64(1+(held+len(p))/r.readSize)
+		r.sendMost.Store(limit)
+		r.sendBy.Store(int64(r.watch.now()) + limit)
 	}
-	r.limit.Unlock()
 	n, err := r.joint.write(r.Conn, p)
+	r.sendBy.Store(0)
 	r.sent.Add(uint64(n))
 	if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.ErrClosedPipe) {
-		r.kill(r.explain(err, "nothing could be sent for", idle))
+		r.kill(r.explain(err))
 	}
 	return max(n-held, 0), err
 }
 
 // explain says in words for people why a read or a write failed.
-func (r *raw) explain(err error, late string, idle time.Duration) error {
+func (r *raw) explain(err error) error {
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded) && idle == 0:
+	case errors.Is(err, os.ErrDeadlineExceeded): // the only one there is
 		return fmt.Errorf("the handshake was not done after %v", r.handshake)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("%s %v", late, idle.Round(time.Millisecond))
 	case errors.Is(err, io.EOF):
 		return ErrPeerClosed
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

@@ -59,6 +59,10 @@ type Config struct {
 	// connection is dead; 0, or no function, means 25 s.
 	IdleTimeout func(peer kozo.NodeName) time.Duration
 
+	// Watch ends connections whose peer is silent. One for all connections of a
+	// program lets it sleep longer; nil means that each has its own.
+	Watch *Watch
+
 	// ReadSize is the most bytes that one read takes, and the unit in which
 	// the time limits of writes grow; 0 means 64 KiB, and more than 1 MiB is
 	// taken as 1 MiB.
