@@ -19,15 +19,16 @@ func (r *receiver) note(change func()) {
 }
 
 // answer writes what the peer should know: pongs at once, confirmations after a
-// moment, something at every heartbeat in any case. It returns when the stream
+// moment, and something at a beat if nothing was written since the one before: so
+// it is never silent for longer than two heartbeats. It returns when the stream
 // has ended, when it cannot be written to any more (a newer one has taken over,
 // or reading is about to end too), and after the goodbye at the end of ctx.
 func (r *receiver) answer(ctx context.Context, ended <-chan struct{}) {
+	beat := newBeat(r.in.cfg.Since, r.in.cfg.Heartbeat)
+	defer beat.stop()
 	// The peer's pings come at every heartbeat: only if they do not get through
 	// is there need for a sign of life of our own.
-	quiet := r.in.cfg.Heartbeat + r.in.cfg.Heartbeat/8
-	idle := time.NewTimer(quiet)
-	defer idle.Stop()
+	said := false
 	ack := time.NewTimer(ackDelay)
 	ack.Stop()
 	defer ack.Stop()
@@ -46,7 +47,12 @@ func (r *receiver) answer(ctx context.Context, ended <-chan struct{}) {
 		case <-r.wake:
 		case <-ack.C:
 			due, armed = true, false
-		case <-idle.C:
+		case <-beat.c:
+			beat.next()
+			if said {
+				said = false
+				continue
+			}
 			due = true
 		}
 		var unconfirmed bool
@@ -63,7 +69,7 @@ func (r *receiver) answer(ctx context.Context, ended <-chan struct{}) {
 			if _, err := r.stream.Write(buf); err != nil {
 				return
 			}
-			idle.Reset(quiet)
+			said = true
 		}
 	}
 }

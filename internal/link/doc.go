@@ -31,5 +31,6 @@
 // transfer is not taken for death. The opener of a stream pings at every
 // heartbeat, whatever else it sends, and the other side answers at once: so
 // there is something to receive in both directions, and the death of one is
-// noticed by the side that receives nothing more.
+// noticed by the side that receives nothing more. All links of a node have their
+// heartbeats at the same moments, so that an idle node sleeps in between.
 package link

@@ -18,6 +18,7 @@ import (
 // called from several goroutines at once and do not block.
 type InboundConfig struct {
 	Peer      kozo.NodeName
+	Since     time.Time // as in Config
 	Heartbeat time.Duration
 	Program   string
 	Boot      wire.Boot

@@ -46,6 +46,7 @@ type Config struct {
 	// opens a stream on it when it cannot dial the peer itself.
 	Ride func() Conn
 
+	Since       time.Time // beats come at whole heartbeats after it; the same for all links of a node
 	Heartbeat   time.Duration
 	Retry       time.Duration // longest pause between two attempts
 	QueueLength int           // messages

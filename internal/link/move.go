@@ -14,7 +14,7 @@ const drainTimeout = 5 * time.Second
 // peer has confirmed everything, so that nothing is lost or overtaken. Meanwhile
 // pings go on at each beat: if the better connection turns out to be worse, the
 // old one must still be there.
-func (l *Link) move(ctx context.Context, s *session, w *watch, n *session, beat <-chan time.Time) bool {
+func (l *Link) move(ctx context.Context, s *session, w *watch, n *session, beat *beat) bool {
 	err := l.drain(ctx, s, w, beat)
 	if err == nil {
 		greeted := make(chan error, 1)
@@ -23,7 +23,8 @@ func (l *Link) move(ctx context.Context, s *session, w *watch, n *session, beat 
 			select {
 			case err = <-greeted:
 				waiting = false
-			case <-beat:
+			case <-beat.c:
+				beat.next()
 				_ = w.ping(s.stream) // the peer may have closed it for the new one
 			}
 		}
@@ -35,7 +36,7 @@ func (l *Link) move(ctx context.Context, s *session, w *watch, n *session, beat 
 }
 
 // drain waits until everything that was written is confirmed.
-func (l *Link) drain(ctx context.Context, s *session, w *watch, beat <-chan time.Time) error {
+func (l *Link) drain(ctx context.Context, s *session, w *watch, beat *beat) error {
 	timer := time.NewTimer(drainTimeout)
 	defer timer.Stop()
 	if err := w.ping(s.stream); err != nil {
@@ -44,7 +45,8 @@ func (l *Link) drain(ctx context.Context, s *session, w *watch, beat <-chan time
 	for l.unconfirmed() {
 		select {
 		case <-w.pongs.settled:
-		case <-beat:
+		case <-beat.c:
+			beat.next()
 			if err := w.ping(s.stream); err != nil {
 				return err
 			}

@@ -69,8 +69,8 @@ func (l *Link) serve(ctx context.Context, s *session) *session {
 // write sends what is in the outbox, and a ping at every heartbeat, until the
 // session ends or has moved.
 func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *session) (*session, error) {
-	ticker := time.NewTicker(l.cfg.Heartbeat)
-	defer ticker.Stop()
+	beat := newBeat(l.cfg.Since, l.cfg.Heartbeat)
+	defer beat.stop()
 	if err := w.ping(s.stream); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,8 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 	for {
 		// A ping goes between two chunks, however much there is to send.
 		select {
-		case <-ticker.C:
+		case <-beat.c:
+			beat.next()
 			if err := w.ping(s.stream); err != nil {
 				return nil, err
 			}
@@ -104,14 +105,15 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 		}
 		select {
 		case <-l.wake:
-		case <-ticker.C:
+		case <-beat.c:
+			beat.next()
 			if err := w.ping(s.stream); err != nil {
 				return nil, err
 			}
 		case n, ok := <-better:
 			if !ok { // the probing has ended: so will this, in a moment
 				better = nil
-			} else if l.move(ctx, s, w, n, ticker.C) {
+			} else if l.move(ctx, s, w, n, beat) {
 				return n, nil
 			}
 		case <-w.pongs.dead:

@@ -94,7 +94,7 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func dialled(t *testing.T, change func(*Config)) (*Link, <-chan *far) {
 	fars := make(chan *far)
 	cfg := Config{
-		Peer: "b", Heartbeat: 10 * time.Second, Retry: time.Minute,
+		Peer: "b", Since: time.Now(), Heartbeat: 10 * time.Second, Retry: time.Minute,
 		QueueLength: 10, QueueSize: 1 << 16, QueueAge: time.Minute,
 		Boot: wire.Boot{1}, Program: "kozo test", MaxFrame: 1 << 20,
 		Ride:       func() Conn { return nil },
@@ -343,7 +343,7 @@ type mailbox struct {
 
 func newInbound(box *mailbox) *Inbound {
 	return NewInbound(InboundConfig{
-		Peer: "a", Heartbeat: 10 * time.Second, Boot: wire.Boot{9}, MaxFrame: 4 << 10,
+		Peer: "a", Since: time.Now(), Heartbeat: 10 * time.Second, Boot: wire.Boot{9}, MaxFrame: 4 << 10,
 		Interest: func() []kozo.Filter { return []kozo.Filter{{Kind: kozo.Event}} },
 		Deliver: func(messages ...kozo.Message) bool {
 			box.mu.Lock()

@@ -62,13 +62,13 @@ func (n *Node) newPeer(other *system.Node) *peer {
 	p.link = link.New(link.Config{
 		Peer: other.Name, Policy: edge.Policy, Never: edge.Never,
 		Targets: p.targets(edge), Ride: p.ride,
-		Heartbeat: s.Heartbeat, Retry: s.ConnectionRetry,
+		Since: n.since, Heartbeat: s.Heartbeat, Retry: s.ConnectionRetry,
 		QueueLength: s.OutgoingQueueLength, QueueSize: int(s.OutgoingQueueSize), QueueAge: queueAge(s, edge),
 		Boot: n.boot, Program: program, Digest: n.cfg.System.Digest, MaxFrame: maxFrame,
 		OnInterest: p.setInterest, OnHello: p.hello, Log: log,
 	})
 	p.inbound = link.NewInbound(link.InboundConfig{
-		Peer: other.Name, Heartbeat: s.Heartbeat, Program: program, Boot: n.boot,
+		Peer: other.Name, Since: n.since, Heartbeat: s.Heartbeat, Program: program, Boot: n.boot,
 		Digest: n.cfg.System.Digest, MaxFrame: maxFrame,
 		Interest: n.router.Interest, Deliver: p.deliver, OnHello: p.arrived, Log: log,
 	})
