@@ -29,7 +29,7 @@ test: test-tools
 # Programs that some tests look for. Without them these tests are skipped, and
 # say so with -v.
 test-tools:
-	@tools/test-tools.sh openssh-client:ssh-keygen tor:tor-gencert faketime:faketime python3:python3 nodejs:node qemu-system-x86:qemu-system-x86_64 xz-utils:xz
+	@tools/test-tools.sh openssh-client:ssh-keygen tor:tor-gencert faketime:faketime python3:python3 nodejs:node qemu-system-x86:qemu-system-x86_64 xz-utils:xz iproute2:ip nftables:nft avahi-daemon:avahi-daemon
 
 check: fmt tidy vet static vuln generated allocs narrow platforms
 

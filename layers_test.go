@@ -69,7 +69,8 @@ var rooms = map[string][]string{
 	"internal/torlab":    {},
 	"internal/wire":      {"."},
 
-	// For tests: a virtual machine with Bluetooth and GPIO.
+	// For tests: several hosts, and a virtual machine with Bluetooth and GPIO.
+	"internal/netlab":       {},
 	"internal/vmlab":        {},
 	"internal/vmlab/cp2112": {},
 
@@ -101,6 +102,9 @@ var rooms = map[string][]string{
 	"examples/greenhouse":            {".", "cli", "examples/greenhouse/thermostat", "examples/greenhouse/unixsocket", "standard"},
 	"examples/greenhouse/thermostat": {"."},
 	"examples/greenhouse/unixsocket": {"."},
+
+	// A kozo with roles that the tests between hosts need.
+	"hosts/peer": {".", "cli", "standard"},
 
 	// Beside the house: a program of its own that measures.
 	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/config", "internal/hostnet", "internal/node", "internal/resolve", "internal/secure", "internal/status", "internal/torlab", "internal/wire"},
