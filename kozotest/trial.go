@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -22,8 +21,9 @@ func (t *trial) keep(c io.Closer) {
 	t.closers = append(t.closers, c)
 }
 
-// close closes what the check has opened, the newest first. That some of it is
-// closed already is no error.
+// close closes what the check has opened, all at once: a connection that says
+// goodbye to somebody who does not read may take its time for that. That some of
+// it is closed already is no error.
 func (t *trial) close() {
 	t.Helper()
 	t.mu.Lock()
@@ -31,9 +31,11 @@ func (t *trial) close() {
 	t.over = true
 	t.mu.Unlock()
 	t.within("closing everything", func() {
-		for _, c := range slices.Backward(all) {
-			_ = c.Close()
+		var closing sync.WaitGroup
+		for _, c := range all {
+			closing.Go(func() { _ = c.Close() })
 		}
+		closing.Wait()
 		t.stop()
 		t.running.Wait()
 	})
