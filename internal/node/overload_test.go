@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"kozo/internal/memnet"
@@ -11,9 +12,11 @@ import (
 )
 
 // TestOverload sends ten times what the line to one peer carries for half a
-// minute, beside a moderate stream to another peer.
+// minute, beside a moderate stream to another peer. It measures the memory of the
+// process, so no other test runs beside it.
 func TestOverload(t *testing.T) {
-	inMemory(t, func(t *testing.T, m *memory) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
 		const (
 			line    = 100_000 // bytes a second
 			content = 200
