@@ -77,13 +77,21 @@ func OptionsOf(t reflect.Type) ([]Option, error) {
 	return options, nil
 }
 
+func optionTypeNames() []string {
+	var names []string
+	for _, t := range optionTypes {
+		names = append(names, string(t))
+	}
+	return names
+}
+
 // Check says what is wrong with the description of an option.
 func (o Option) Check() error {
 	if err := CheckName(o.Name); err != nil {
 		return err
 	}
 	if !slices.Contains(optionTypes[:], o.Type) {
-		return fmt.Errorf("there is no type of options named %q", o.Type)
+		return fmt.Errorf("there is no type of options named %q; the types are %s", o.Type, strings.Join(optionTypeNames(), ", "))
 	}
 	for _, bound := range []string{o.Min, o.Max} {
 		if _, ok := o.limit(bound); bound != "" && !ok {

@@ -105,7 +105,7 @@ func TestParseDescription(t *testing.T) {
 		{`{"protocol":1,"kind":"thing"}`, `"kind":"thing"; it is "role" or "transport"`},
 		{`{"protocol":1,"kind":"role"`, "not JSON: unexpected end"},
 		{`{"protocol":1,"kind":"role","options":[]}`, `"options" should be an object`},
-		{`{"protocol":1,"kind":"role","options":{"a":{"type":"integer"}}}`, `option "a": there is no type of options named "integer"`},
+		{`{"protocol":1,"kind":"role","options":{"a":{"type":"integer"}}}`, `option "a": there is no type of options named "integer"; the types are string, bool, int, number, duration, size, `},
 		{`{"protocol":1,"kind":"role","options":{"a b":{}}}`, `option "a b": a name has only letters`},
 		{`{"protocol":1,"kind":"role","options":{"a":{},"a":{}}}`, `option "a" is described twice`},
 		{`{"protocol":1,"kind":"role","options":{"a":{"type":"int","default":"x"}}}`, `option "a": the default: expected a whole number`},

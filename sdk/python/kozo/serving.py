@@ -34,7 +34,8 @@ class Failures:
             count = self._count
         if count & (count - 1) == 0:
             times = ' (%d times)' % count if count > 1 else ''
-            self._host.note('error', '%s failed%s: %s' % (doing, times, text))
+            # The same traceback again is of no use to anybody.
+            self._host.note('error', '%s failed%s: %s' % (doing, times, text if count == 1 else describe(error)))
 
 
 class Server:
