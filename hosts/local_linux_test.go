@@ -29,7 +29,7 @@ func (w *world) avahi(host string) *exec.Cmd {
 	w.t.Helper()
 	bin, err := exec.LookPath("avahi-daemon")
 	if err != nil {
-		w.t.Skip("the names of other hosts need avahi-daemon: ", err)
+		w.t.Skip("the names of other hosts need avahi-daemon:", err)
 	}
 	conf := w.path(host + ".avahi")
 	w.do(os.WriteFile(conf, []byte(strings.Replace(avahiConf, "%s", host, 1)), 0o644))

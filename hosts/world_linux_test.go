@@ -95,7 +95,7 @@ func ip(i int) string { return fmt.Sprintf("10.77.0.%d", i+1) }
 func newWorld(t *testing.T, program string, members ...member) *world {
 	t.Helper()
 	if missing := netlab.Missing(); len(missing) > 0 {
-		t.Skip("several hosts need ", strings.Join(missing, ", "))
+		t.Skip("several hosts need", strings.Join(missing, ", "))
 	}
 	bin, err := programs()
 	if err != nil {

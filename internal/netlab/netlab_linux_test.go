@@ -46,7 +46,7 @@ func wait(dir string) error {
 func root(t *testing.T) {
 	t.Helper()
 	if missing := Missing(); len(missing) > 0 {
-		t.Skip("a lab needs ", strings.Join(missing, ", "))
+		t.Skip("a lab needs", strings.Join(missing, ", "))
 	}
 }
 
