@@ -371,7 +371,7 @@ func TestWhoIsLetIn(t *testing.T) {
 	addr := order(t, open)
 	for who, how := range map[string][]ssh.AuthMethod{
 		"a stranger's key":      {ssh.PublicKeys(n.signer("stranger"))},
-		"the seed's password":   {ssh.Password("kozo")},
+		"the password of old":   {ssh.Password("kozo")},
 		"no password":           {ssh.Password("")},
 		"nothing":               nil,
 		"answers to a question": {ssh.KeyboardInteractive(func(string, string, []string, []bool) ([]string, error) { return []string{""}, nil })},
@@ -496,6 +496,22 @@ func TestTwoOrders(t *testing.T) {
 	if !strings.Contains(said(role), "and one is open") {
 		t.Errorf("the role says %s", said(role))
 	}
+}
+
+// With a channel, only the orders on that channel are meant.
+func TestChannel(t *testing.T) {
+	n := newNode(t)
+	role := n.run(kozo.Values{"channel": "workshop"})
+	for channel, want := range map[string]bool{"": false, "attic": false, "workshop": true} {
+		m, err := kozo.NewOrder("debug", channel, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if role.Deliver(m) != want {
+			t.Errorf("an order on the channel %q is wanted: %v", channel, !want)
+		}
+	}
+	waitFor(role, "a debugging session is open")
 }
 
 func TestPortTaken(t *testing.T) {
