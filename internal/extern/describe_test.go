@@ -1,3 +1,5 @@
+//go:build unix
+
 package extern_test
 
 import (
