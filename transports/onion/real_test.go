@@ -27,9 +27,7 @@ func TestConformance(t *testing.T) {
 	kozotest.TestTransport(t, kozotest.TransportTest{
 		Type: Type(), Options: v, Dialer: w.outgoing(),
 		Conns: 10, Bytes: 512 << 10, Patience: 60 * time.Second,
-		// On a fast machine Tor takes much before the other end can tell it to stop.
-		Buffer: 256 << 20,
-		Skip:   map[string]string{"half-close": "a stream of Tor has no half"},
+		Skip: map[string]string{"half-close": "a stream of Tor has no half"},
 	})
 }
 
