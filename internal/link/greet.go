@@ -1,0 +1,125 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"kozo/internal/wire"
+)
+
+// helloTimeout bounds the opening of a stream and the exchange of hellos on a
+// connection that is already there. rideTimeout is the same for a stream that
+// rides on a connection which is in use: the hellos may have to wait for much
+// that is being sent there, and to give up would end that too.
+const (
+	helloTimeout = 10 * time.Second
+	rideTimeout  = time.Minute
+)
+
+// patience is how long hellos may take. hello is what the transport needs.
+func patience(rides bool, hello time.Duration) time.Duration {
+	if rides {
+		return max(rideTimeout, hello)
+	}
+	return max(helloTimeout, hello)
+}
+
+// greet opens a stream and exchanges hellos. After it, what was cut earlier has
+// its final fate, and the stream can carry messages.
+func (l *Link) greet(ctx context.Context, s *session) error {
+	ctx, cancel := context.WithTimeout(ctx, patience(s.rides, s.hello))
+	defer cancel()
+	stream, err := s.conn.Open(ctx)
+	if err != nil {
+		return helloError(ctx, err)
+	}
+	// A stream has no deadlines: the end of the connection is what ends a peer's
+	// silence. One that does not answer is worth nothing, whoever dialled it.
+	stop := context.AfterFunc(ctx, func() { s.conn.Close(errNoHello) })
+	defer stop()
+
+	l.mu.Lock()
+	sent := l.ledger.written
+	l.mu.Unlock()
+	hello := wire.Hello{
+		Version: wire.Version, Program: l.cfg.Program, Boot: l.cfg.Boot,
+		Sent: sent, Digest: l.cfg.Digest,
+	}
+	_, unsent := stream.Write(wire.AppendHello(nil, &hello))
+	s.stream, s.reader = stream, wire.NewReader(stream, l.cfg.MaxFrame)
+	// A peer that refuses the stream may have closed it already: its goodbye
+	// says why, and a failed write does not.
+	theirs, err := readHello(s.reader)
+	if err == nil {
+		err = unsent
+	}
+	if err != nil {
+		return closed(stream, helloError(ctx, err))
+	}
+	if theirs.Version != wire.Version {
+		return closed(stream, fmt.Errorf("the peer speaks version %d of the protocol, this node version %d; run the same kozo on both",
+			theirs.Version, wire.Version))
+	}
+
+	l.mu.Lock()
+	if theirs.KnownBoot == l.cfg.Boot {
+		l.ledger.recover(theirs.Seen)
+	} else {
+		l.ledger.forget()
+	}
+	l.mu.Unlock()
+	select {
+	case <-l.kick: // it has done its work
+	default:
+	}
+	s.boot = theirs.Boot
+	l.setUp(s, theirs)
+	l.cfg.OnHello(theirs)
+	l.cfg.OnInterest(theirs.Interest)
+	return nil
+}
+
+var errNoHello = errors.New("connected, but the peer did not say hello in time")
+
+func closed(stream io.Closer, err error) error {
+	_ = stream.Close()
+	return err
+}
+
+func helloError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errNoHello
+	}
+	return err
+}
+
+// readHello reads frames up to the first hello. A bye instead of it is an error
+// with the peer's reason.
+func readHello(r *wire.Reader) (*wire.Hello, error) {
+	for {
+		typ, payload, err := r.Next()
+		if err != nil {
+			return nil, err
+		}
+		switch typ {
+		case wire.TypeHello:
+			h, err := wire.ParseHello(payload)
+			return &h, err
+		case wire.TypeBye:
+			return nil, byeError(payload)
+		case wire.TypeMessage, wire.TypePing, wire.TypePong, wire.TypeAck, wire.TypeInterest:
+			return nil, fmt.Errorf("the peer sent a frame of type %d before its hello", typ)
+		}
+	}
+}
+
+func byeError(payload []byte) error {
+	reason, err := wire.ParseBye(payload)
+	if err != nil || reason == "" {
+		return errors.New("the peer hung up")
+	}
+	return fmt.Errorf("the peer hung up: %s", reason)
+}
