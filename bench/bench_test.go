@@ -81,8 +81,8 @@ func TestBench(t *testing.T) {
 	if len(r.Fanout) != 1 || r.Fanout[0].Receivers != 2 || len(r.Resident) != 3 || r.Resident[0].KiB.Median <= 0 {
 		t.Errorf("something was not measured: %+v, %+v", r.Fanout, r.Resident)
 	}
-	if n := len(r.Curves); n != 6 {
-		t.Errorf("%d points of curves, not 6", n)
+	if n := len(r.Curves); n != 8 {
+		t.Errorf("%d points of curves, not 8", n)
 	}
 	for _, v := range r.Curves {
 		if v.PerSecond.Median <= 0 || v.CPU.Median <= 0 {

@@ -23,18 +23,19 @@ type curve struct {
 
 // What a receiving node has more and more of.
 const (
-	curveFilters = "filters that do not match"
-	curveOthers  = "roles that want other messages"
-	curveWanting = "roles that want every message"
+	curveFilters  = "filters that do not match"
+	curveChannels = "filters that differ in channel"
+	curveOthers   = "roles that want other messages"
+	curveWanting  = "roles that want every message"
 )
 
 // measureCurves measures throughput against what the receiving node has, in
 // another order in every round.
 func measureCurves(ctx context.Context, o options, say func(string, ...any)) ([]curve, error) {
 	var list []curve
-	for _, of := range [...]string{curveFilters, curveOthers, curveWanting} {
+	for _, of := range [...]string{curveFilters, curveChannels, curveOthers, curveWanting} {
 		for count := 1; count <= o.most; count *= 10 {
-			if of != curveFilters && count > 100 {
+			if count > 100 && (of == curveOthers || of == curveWanting) {
 				break
 			}
 			list = append(list, curve{Of: of, Count: count, t: throughput{rounds: map[int]sample{}}})
@@ -64,9 +65,9 @@ func measureCurves(ctx context.Context, o options, say func(string, ...any)) ([]
 func (c *curve) beside() string {
 	var b strings.Builder
 	switch c.Of {
-	case curveFilters:
+	case curveFilters, curveChannels:
 		if c.Count > 1 {
-			fmt.Fprintf(&b, "      other:\n        type: bystander\n        filters: %d\n", c.Count-1)
+			fmt.Fprintf(&b, "      other:\n        type: bystander\n        filters: %d\n        channels: %t\n", c.Count-1, c.Of == curveChannels)
 		}
 	default:
 		for i := range c.Count - 1 {
@@ -83,8 +84,9 @@ func bystanderType() kozo.RoleType {
 }
 
 type bystanderOptions struct {
-	Filters int  `option:"filters" default:"1" min:"1" doc:"How many filters it has, which match nothing."`
-	All     bool `option:"all" default:"false" doc:"Have one more, which matches what is measured."`
+	Filters  int  `option:"filters" default:"1" min:"1" doc:"How many filters it has, which match nothing."`
+	Channels bool `option:"channels" default:"false" doc:"Differ from what is measured in the channel, not in the type."`
+	All      bool `option:"all" default:"false" doc:"Have one more, which matches what is measured."`
 }
 
 type bystander struct{ bystanderOptions }
@@ -92,7 +94,11 @@ type bystander struct{ bystanderOptions }
 func (b *bystander) Interest() []kozo.Filter {
 	var filters []kozo.Filter
 	for i := range b.Filters {
-		filters = append(filters, kozo.Filter{Kind: kozo.Event, Type: fmt.Sprint("other", i)})
+		f := kozo.Filter{Kind: kozo.Event, Type: fmt.Sprint("other", i)}
+		if b.Channels {
+			f.Type, f.Channel = traffic.PayloadType, f.Type
+		}
+		filters = append(filters, f)
 	}
 	if b.All {
 		filters = append(filters, kozo.Filter{Kind: kozo.Event, Type: traffic.PayloadType})

@@ -81,7 +81,9 @@ func (r *results) growthPlots() []growthPlot {
 		return m.Restart.Whole
 	}, func(mesh) spread { return spread{} })
 	filters := growthPlot{title: "Messages a second to a node that has more and more", across: "of them"}
-	for _, c := range [...]struct{ of, colour string }{{curveFilters, colourKozo}, {curveOthers, colourApart}, {curveWanting, colourOthers}} {
+	for _, c := range [...]struct{ of, colour string }{
+		{curveFilters, colourKozo}, {curveChannels, colourFloor}, {curveOthers, colourApart}, {curveWanting, colourOthers},
+	} {
 		l := curveLine{name: c.of, colour: c.colour}
 		for _, v := range r.Curves {
 			if v.Of == c.of {

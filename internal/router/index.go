@@ -1,71 +1,97 @@
 package router
 
-import "kozo"
+import (
+	"slices"
 
-// index finds who wants a message: it looks only at filters that agree with the
-// message's kind and type.
+	"kozo"
+)
+
+// index finds who wants a message. Filters that set the same fields have one map,
+// with the filter itself as the key: so a message is looked up once for every
+// combination of fields that somebody uses, whatever the number of filters.
 type index[T any] struct {
 	to     []T
-	all    []entry               // any kind, any type
-	byKind [kozo.Log + 1][]entry // any type
-	byType map[string][]entry    // any kind
-	byBoth map[kindType][]entry
+	groups []group
 }
 
-type kindType struct {
-	kind kozo.Kind
-	typ  string
-}
+// group has the filters that set the same fields, and who has them: numbers of
+// subscribers, in order.
+type group struct {
+	kind, typ, channel, role, node bool // which are set
 
-// entry is a filter of the subscriber number to.
-type entry struct {
-	to     int
-	filter kozo.Filter
+	subscribers map[kozo.Filter][]int
 }
 
 func (x *index[T]) add(to T, filters []kozo.Filter) {
 	number := len(x.to)
 	x.to = append(x.to, to)
 	for _, f := range filters {
-		e := entry{number, f}
-		switch {
-		case f.Kind > kozo.Log: // of a later version; no message can match it
-		case f.Kind == kozo.AnyKind && f.Type == "":
-			x.all = append(x.all, e)
-		case f.Type == "":
-			x.byKind[f.Kind] = append(x.byKind[f.Kind], e)
-		case f.Kind == kozo.AnyKind:
-			if x.byType == nil {
-				x.byType = map[string][]entry{}
-			}
-			x.byType[f.Type] = append(x.byType[f.Type], e)
-		default:
-			if x.byBoth == nil {
-				x.byBoth = map[kindType][]entry{}
-			}
-			key := kindType{f.Kind, f.Type}
-			x.byBoth[key] = append(x.byBoth[key], e)
+		g := x.group(f)
+		if l := g.subscribers[f]; len(l) == 0 || l[len(l)-1] != number {
+			g.subscribers[f] = append(l, number)
 		}
 	}
 }
 
-// match calls visit once for each subscriber with a filter that matches m.
-func (x *index[T]) match(m *kozo.Message, visit func(T)) {
-	var few [4]uint64 // no allocation for up to 256 subscribers
-	seen := few[:]
-	if len(x.to) > 64*len(few) {
-		seen = make([]uint64, (len(x.to)+63)/64)
+// group returns the group of f.
+func (x *index[T]) group(f kozo.Filter) *group {
+	kind, typ, channel, role, node := f.Kind != kozo.AnyKind, f.Type != "", f.Channel != "", f.Role != "", f.Node != ""
+	for i := range x.groups {
+		if g := &x.groups[i]; g.kind == kind && g.typ == typ && g.channel == channel && g.role == role && g.node == node {
+			return g
+		}
 	}
-	for _, list := range [...][]entry{
-		x.byBoth[kindType{m.Kind, m.Type}], x.byKind[m.Kind], x.byType[m.Type], x.all,
-	} {
-		for i := range list {
-			e := &list[i]
-			word, bit := e.to/64, uint64(1)<<(e.to%64)
-			if seen[word]&bit == 0 && e.filter.Match(m) {
-				seen[word] |= bit
-				visit(x.to[e.to])
+	x.groups = append(x.groups, group{kind, typ, channel, role, node, map[kozo.Filter][]int{}})
+	return &x.groups[len(x.groups)-1]
+}
+
+// find returns those with the one filter of the group that matches m.
+func (g *group) find(m *kozo.Message) []int {
+	var f kozo.Filter
+	if g.kind {
+		f.Kind = m.Kind
+	}
+	if g.typ {
+		f.Type = m.Type
+	}
+	if g.channel {
+		f.Channel = m.Channel
+	}
+	if g.role {
+		f.Role = m.From.Role
+	}
+	if g.node {
+		f.Node = m.From.Node
+	}
+	return g.subscribers[f]
+}
+
+// match calls visit once for each subscriber with a filter that matches m, in the
+// order in which they were added.
+func (x *index[T]) match(m *kozo.Message, visit func(T)) {
+	var few [8][]int
+	lists := few[:0]
+	for i := range x.groups {
+		if l := x.groups[i].find(m); len(l) > 0 {
+			lists = append(lists, l)
+		}
+	}
+	for len(lists) > 1 {
+		next := lists[0][0]
+		for _, l := range lists[1:] {
+			next = min(next, l[0])
+		}
+		visit(x.to[next])
+		for i := range lists {
+			if lists[i][0] == next {
+				lists[i] = lists[i][1:]
 			}
+		}
+		lists = slices.DeleteFunc(lists, func(l []int) bool { return len(l) == 0 })
+	}
+	if len(lists) == 1 {
+		for _, number := range lists[0] {
+			visit(x.to[number])
 		}
 	}
 }

@@ -1,8 +1,8 @@
 // Package router decides who gets a message: which roles of this node, and which
 // peers. It never forwards: what comes from a peer goes to local roles only.
 //
-// The filters of everybody are kept in an index by kind and type, so that the
-// cost of a message does not grow with the filters that do not match it.
+// The filters of everybody are kept in an index by the fields that they set, so
+// that the cost of a message does not grow with the filters that do not match it.
 package router
 
 import (
