@@ -63,6 +63,11 @@ func (l *Link) greet(ctx context.Context, s *session) error {
 		return closed(stream, fmt.Errorf("the peer speaks version %d of the protocol, this node version %d; run the same kozo on both",
 			theirs.Version, wire.Version))
 	}
+	if theirs.Digest != hello.Digest {
+		if _, err := stream.Write(wire.AppendBlocks(nil, l.cfg.Blocks)); err != nil {
+			return closed(stream, helloError(ctx, err))
+		}
+	}
 
 	l.mu.Lock()
 	if theirs.KnownBoot == l.cfg.Boot {
@@ -110,7 +115,7 @@ func readHello(r *wire.Reader) (*wire.Hello, error) {
 			return &h, err
 		case wire.TypeBye:
 			return nil, byeError(payload)
-		case wire.TypeMessage, wire.TypePing, wire.TypePong, wire.TypeAck, wire.TypeInterest:
+		case wire.TypeMessage, wire.TypePing, wire.TypePong, wire.TypeAck, wire.TypeInterest, wire.TypeBlocks:
 			return nil, fmt.Errorf("the peer sent a frame of type %d before its hello", typ)
 		}
 	}

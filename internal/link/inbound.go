@@ -22,7 +22,8 @@ type InboundConfig struct {
 	Heartbeat time.Duration
 	Program   string
 	Boot      wire.Boot
-	Digest    map[string]string
+	Digest    wire.Digest          // as in Config
+	Blocks    map[string]string    // as in Config
 	MaxFrame  int                  // largest frame that is accepted, in bytes
 	Interest  func() []kozo.Filter // what the roles of this node want now
 
@@ -30,8 +31,9 @@ type InboundConfig struct {
 	// slice. There is at least one, and all have the same kind, type, channel and
 	// sender. It returns false if nobody wants them, or if the peer has no such
 	// sending role.
-	Deliver func(...kozo.Message) bool
-	OnHello func(*wire.Hello)
+	Deliver  func(...kozo.Message) bool
+	OnHello  func(*wire.Hello)
+	OnBlocks func(map[string]string) // as in Config
 
 	Log *slog.Logger // already names the peer
 }
@@ -155,7 +157,11 @@ func (r *receiver) hello(ctx context.Context, reader *wire.Reader, limit time.Du
 		return nil, err
 	}
 	ours.Interest = in.cfg.Interest() // what changes from now on is told to r by Refresh
-	if _, err := r.stream.Write(wire.AppendHello(nil, &ours)); err != nil {
+	first := wire.AppendHello(nil, &ours)
+	if theirs.Digest != ours.Digest {
+		first = wire.AppendBlocks(first, in.cfg.Blocks)
+	}
+	if _, err := r.stream.Write(first); err != nil {
 		in.leave(r)
 		return nil, helloError(ctx, err)
 	}

@@ -55,10 +55,12 @@ type Config struct {
 
 	Boot       wire.Boot
 	Program    string
-	Digest     map[string]string
-	MaxFrame   int // largest frame that the peer may send, in bytes
+	Digest     wire.Digest       // of the configuration of this node
+	Blocks     map[string]string // what it is the digest of
+	MaxFrame   int               // largest frame that the peer may send, in bytes
 	OnInterest func([]kozo.Filter)
-	OnHello    func(*wire.Hello) // the peer's, whenever a connection comes up
+	OnHello    func(*wire.Hello)       // the peer's, whenever a connection comes up
+	OnBlocks   func(map[string]string) // the peer's, after a hello with another digest
 
 	Log *slog.Logger // already names the peer
 }

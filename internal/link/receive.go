@@ -39,10 +39,25 @@ func (r *receiver) read(reader *wire.Reader) error {
 				return err
 			}
 			r.note(func() { r.pinged, r.ping = true, p })
+		case wire.TypeBlocks:
+			blocks, err := wire.ParseBlocks(payload)
+			if err != nil {
+				return err
+			}
+			if r.current() {
+				r.in.cfg.OnBlocks(blocks)
+			}
 		case wire.TypeBye:
 			return byeError(payload)
 		}
 	}
+}
+
+// current says whether no newer stream has taken over.
+func (r *receiver) current() bool {
+	r.in.mu.Lock()
+	defer r.in.mu.Unlock()
+	return r.in.current == r
 }
 
 // Messages that come together and are of the same sort are delivered together:

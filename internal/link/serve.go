@@ -204,6 +204,14 @@ func (w *watch) read(r *wire.Reader) error {
 			if w.current() { // after a move, the newer hello knows better
 				w.link.cfg.OnInterest(filters)
 			}
+		case wire.TypeBlocks:
+			blocks, err := wire.ParseBlocks(payload)
+			if err != nil {
+				return err
+			}
+			if w.current() {
+				w.link.cfg.OnBlocks(blocks)
+			}
 		case wire.TypeBye:
 			return byeError(payload)
 		}

@@ -63,6 +63,7 @@ type Node struct {
 	cfg    Config
 	self   *system.Node
 	boot   wire.Boot
+	digest wire.Digest // of the configuration
 	since  time.Time
 	router *router.Router
 	roles  []*rolehost.Host
@@ -95,6 +96,7 @@ func New(cfg Config) (*Node, error) {
 		router: router.New(wire.AppendHead),
 		peers:  map[kozo.NodeName]*peer{},
 		ready:  make(chan struct{}),
+		digest: wire.DigestOf(cfg.System.Digest),
 	}
 	if n.cfg.Stir == nil {
 		n.cfg.Stir = func() {}

@@ -45,7 +45,7 @@ const dialedMost = 4
 // frameOverhead is more than what a frame adds to the body of a message.
 const frameOverhead = 4 << 10
 
-// helloMost is room for the hello of a large network.
+// helloMost is room for what is said about the configuration of a large network.
 const helloMost = 4 << 20
 
 func (n *Node) newPeer(other *system.Node) *peer {
@@ -64,13 +64,13 @@ func (n *Node) newPeer(other *system.Node) *peer {
 		Targets: p.targets(edge), Ride: p.ride,
 		Since: n.since, Heartbeat: s.Heartbeat, Retry: s.ConnectionRetry,
 		QueueLength: s.OutgoingQueueLength, QueueSize: int(s.OutgoingQueueSize), QueueAge: queueAge(s, edge),
-		Boot: n.boot, Program: program, Digest: n.cfg.System.Digest, MaxFrame: maxFrame,
-		OnInterest: p.setInterest, OnHello: p.hello, Log: log,
+		Boot: n.boot, Program: program, Digest: n.digest, Blocks: n.cfg.System.Digest, MaxFrame: maxFrame,
+		OnInterest: p.setInterest, OnHello: p.hello, OnBlocks: p.compare, Log: log,
 	})
 	p.inbound = link.NewInbound(link.InboundConfig{
 		Peer: other.Name, Since: n.since, Heartbeat: s.Heartbeat, Program: program, Boot: n.boot,
-		Digest: n.cfg.System.Digest, MaxFrame: maxFrame,
-		Interest: n.router.Interest, Deliver: p.deliver, OnHello: p.arrived, Log: log,
+		Digest: n.digest, Blocks: n.cfg.System.Digest, MaxFrame: maxFrame,
+		Interest: n.router.Interest, Deliver: p.deliver, OnHello: p.arrived, OnBlocks: p.compare, Log: log,
 	})
 	n.router.SetPeer(other.Name, p.link, expectedInterest(other))
 	return p
@@ -241,16 +241,32 @@ func (p *peer) arrived(h *wire.Hello) {
 // whatever the peer says.
 const driftMost = 16
 
-// hello compares the configuration of the peer with the own one.
+// unnamed stands for the blocks that differ until the peer has said which.
+const unnamed = "(not named yet)"
+
+// hello notes whether the peer has the configuration of this node.
 func (p *peer) hello(h *wire.Hello) {
+	if h.Digest == p.node.digest {
+		p.setDrift(nil)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.drift) == 0 {
+		p.drift = []string{unnamed}
+	}
+}
+
+// compare finds out in which blocks the configuration of the peer differs.
+func (p *peer) compare(theirs map[string]string) {
 	var drift []string
 	ours := p.node.cfg.System.Digest
 	for block, digest := range ours {
-		if h.Digest[block] != digest {
+		if theirs[block] != digest {
 			drift = append(drift, block)
 		}
 	}
-	for block := range maps.Keys(h.Digest) {
+	for block := range maps.Keys(theirs) {
 		if _, ok := ours[block]; !ok {
 			drift = append(drift, block)
 		}
@@ -259,6 +275,10 @@ func (p *peer) hello(h *wire.Hello) {
 	if len(drift) > driftMost {
 		drift = append(drift[:driftMost:driftMost], fmt.Sprintf("and %d more", len(drift)-driftMost))
 	}
+	p.setDrift(drift)
+}
+
+func (p *peer) setDrift(drift []string) {
 	p.mu.Lock()
 	say := !slices.Equal(p.drift, drift) && p.lines.spend(time.Now())
 	p.drift = drift

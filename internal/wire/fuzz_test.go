@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"testing"
 
@@ -73,7 +74,7 @@ func FuzzMessage(f *testing.F) {
 func FuzzHello(f *testing.F) {
 	h := Hello{
 		Version: 1, Program: "kozo 0.1.0", Boot: Boot{1}, Sent: 5, KnownBoot: Boot{2}, Seen: 3,
-		Digest:   map[string]string{"heartbeat": "1a2b", "system.clock": "3c4d"},
+		Digest:   Digest{15: 7},
 		Interest: []kozo.Filter{{Kind: kozo.Event, Type: "tick"}, {Role: "timer1", Node: "clock"}},
 	}
 	f.Add(payload(f, TypeHello, AppendHello(nil, &h)))
@@ -95,6 +96,7 @@ func FuzzControl(f *testing.F) {
 	f.Add(pack(f, 1, 2, 3, 4))
 	f.Add(pack(f, "bye"))
 	f.Add(pack(f, []any{[]any{1, "t", "c", "r", "n"}}))
+	f.Add(pack(f, map[string]any{"heartbeat": "1a2b", "system.clock": "3c4d"}))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		if v, err := ParsePing(p); err == nil {
 			again(t, v, payload(t, TypePing, AppendPing(nil, v)), ParsePing)
@@ -112,6 +114,12 @@ func FuzzControl(f *testing.F) {
 			b := AppendInterest(nil, v)
 			w, err := ParseInterest(payload(t, TypeInterest, b))
 			if err != nil || !bytes.Equal(b, AppendInterest(nil, w)) {
+				t.Fatalf("%v became %v, %v", v, w, err)
+			}
+		}
+		if v, err := ParseBlocks(p); err == nil {
+			w, err := ParseBlocks(payload(t, TypeBlocks, AppendBlocks(nil, v)))
+			if err != nil || !maps.Equal(v, w) {
 				t.Fatalf("%v became %v, %v", v, w, err)
 			}
 		}

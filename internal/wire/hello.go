@@ -1,9 +1,7 @@
 package wire
 
 import (
-	"maps"
 	"math"
-	"slices"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -34,10 +32,9 @@ type Hello struct {
 	KnownBoot Boot
 	Seen      uint64
 
-	// Digest maps the blocks of the sender's configuration to short digests, so
-	// that a difference can be named. At most MaxDigest entries; names of at
-	// most MaxBlock and digests of at most MaxSum bytes.
-	Digest map[string]string
+	// Digest is that of the sender's configuration. If the receiver has another,
+	// both go on with a blocks frame, so that the difference can be named.
+	Digest Digest
 
 	// Interest is set by the accepter: what its roles want. At most MaxFilters.
 	Interest []kozo.Filter
@@ -46,10 +43,10 @@ type Hello struct {
 const helloFields = 8
 
 // AppendHello appends a whole frame. What exceeds the bounds is left out in
-// such a way that the frame stays true: texts are cut, the digest has the blocks
-// that come first in the alphabet, and too many filters become one for everything.
+// such a way that the frame stays true: texts are cut, and too many filters become
+// one for everything.
 func AppendHello(b []byte, h *Hello) []byte {
-	b, start, room := begin(b, TypeHello, 128+32*len(h.Digest)+16*len(h.Interest))
+	b, start, room := begin(b, TypeHello, 128+16*len(h.Interest))
 	b = msgp.AppendArrayHeader(b, helloFields)
 	b = msgp.AppendUint64(b, h.Version)
 	b = appendText(b, h.Program, MaxProgram)
@@ -57,14 +54,7 @@ func AppendHello(b []byte, h *Hello) []byte {
 	b = msgp.AppendUint64(b, h.Sent)
 	b = msgp.AppendBytes(b, h.KnownBoot[:])
 	b = msgp.AppendUint64(b, h.Seen)
-	blocks := slices.Sorted(maps.Keys(h.Digest))
-	blocks = slices.DeleteFunc(blocks, func(s string) bool { return len(s) > MaxBlock })
-	blocks = blocks[:min(len(blocks), MaxDigest)]
-	b = msgp.AppendMapHeader(b, uint32(len(blocks)))
-	for _, block := range blocks {
-		b = msgp.AppendString(b, block)
-		b = appendText(b, h.Digest[block], MaxSum)
-	}
+	b = msgp.AppendBytes(b, h.Digest[:])
 	b = appendFilters(b, h.Interest)
 	return end(b, start, room, 0)
 }
@@ -101,7 +91,7 @@ func ParseHello(payload []byte) (Hello, error) {
 	if h.Seen = d.uint(); d.err != nil {
 		return Hello{}, d.wrap(what, "seen")
 	}
-	if h.Digest = parseDigest(&d); d.err != nil {
+	if copy(h.Digest[:], d.bytes(uint64(len(h.Digest)))); d.err != nil {
 		return Hello{}, d.wrap(what, "digest")
 	}
 	if h.Interest = parseFilters(&d); d.err != nil {
@@ -111,31 +101,6 @@ func ParseHello(payload []byte) (Hello, error) {
 		return Hello{}, d.wrap(what, "end")
 	}
 	return h, nil
-}
-
-func parseDigest(d *decoder) map[string]string {
-	n := d.dict(2)
-	if n > MaxDigest {
-		d.fail(ErrRange)
-		return nil
-	}
-	var digest map[string]string
-	if n > 0 {
-		digest = make(map[string]string)
-	}
-	for range n {
-		block := string(d.utf8(MaxBlock))
-		sum := string(d.utf8(MaxSum))
-		if d.err != nil {
-			return nil
-		}
-		if _, twice := digest[block]; twice {
-			d.fail(ErrTwice)
-			return nil
-		}
-		digest[block] = sum
-	}
-	return digest
 }
 
 // AppendInterest appends an interest frame. More than MaxFilters filters become

@@ -3,7 +3,6 @@ package wire
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,7 +16,7 @@ import (
 
 func sameHello(a, b *Hello) bool {
 	return a.Version == b.Version && a.Program == b.Program && a.Boot == b.Boot && a.Sent == b.Sent &&
-		a.KnownBoot == b.KnownBoot && a.Seen == b.Seen && maps.Equal(a.Digest, b.Digest) &&
+		a.KnownBoot == b.KnownBoot && a.Seen == b.Seen && a.Digest == b.Digest &&
 		slices.Equal(a.Interest, b.Interest)
 }
 
@@ -41,7 +40,7 @@ func TestHelloRoundTrip(t *testing.T) {
 			Boot:     Boot{1, rapid.Byte().Draw(t, "boot")},
 			Sent:     rapid.Uint64().Draw(t, "sent"),
 			Seen:     rapid.Uint64().Draw(t, "seen"),
-			Digest:   rapid.MapOf(rapid.StringN(0, -1, MaxBlock), rapid.StringN(0, -1, MaxSum)).Draw(t, "digest"),
+			Digest:   Digest{15: rapid.Byte().Draw(t, "digest")},
 			Interest: drawFilters(t),
 		}
 		h.KnownBoot[15] = rapid.Byte().Draw(t, "known boot")
@@ -74,11 +73,7 @@ func lengthOf(frame []byte) int {
 func TestHelloKeepsToItsBounds(t *testing.T) {
 	h := Hello{
 		Version: 1, Boot: Boot{1}, Program: "kozo \xff " + strings.Repeat("構", 300),
-		Digest:   map[string]string{strings.Repeat("x", MaxBlock+1): "long", "short": strings.Repeat("s", 99)},
 		Interest: make([]kozo.Filter, MaxFilters+1),
-	}
-	for i := range MaxDigest {
-		h.Digest[fmt.Sprintf("block%05d", i)] = "sum"
 	}
 	for i := range h.Interest {
 		h.Interest[i].Type = fmt.Sprint(i)
@@ -86,9 +81,6 @@ func TestHelloKeepsToItsBounds(t *testing.T) {
 	got, err := ParseHello(payload(t, TypeHello, AppendHello(nil, &h)))
 	if err != nil {
 		t.Fatal(err)
-	}
-	if len(got.Digest) != MaxDigest || got.Digest["block00000"] != "sum" || got.Digest["short"] != "" {
-		t.Errorf("%d blocks", len(got.Digest))
 	}
 	if !slices.Equal(got.Interest, []kozo.Filter{{}}) {
 		t.Errorf("%d filters became %v; only one for everything is true", len(h.Interest), got.Interest)
@@ -105,20 +97,11 @@ func TestHelloKeepsToItsBounds(t *testing.T) {
 func TestHelloErrors(t *testing.T) {
 	boot, none := make([]byte, 16), make([]byte, 16)
 	boot[0] = 1
-	sums := func(n int) map[string]any {
-		m := map[string]any{}
-		for i := range n {
-			m[fmt.Sprint(i)] = ""
-		}
-		return m
-	}
 	everything := []any{0, "", "", "", ""}
 	tooMany := make([]any, MaxFilters+1)
 	for i := range tooMany {
 		tooMany[i] = everything
 	}
-	twice := msgp.Raw("\x82\xa1a\xa1x\xa1a\xa1x")
-	huge := msgp.Raw("\xdf\xff\xff\xff\xff")
 	for _, test := range []struct {
 		name    string
 		payload []byte
@@ -126,26 +109,22 @@ func TestHelloErrors(t *testing.T) {
 		part    string
 	}{
 		{"empty", nil, ErrShort, "version"},
-		{"7 fields", pack(t, 1, "p", boot, 0, none, 0, sums(0)), ErrShort, "version"},
-		{"version 0", pack(t, 0, "p", boot, 0, none, 0, sums(0), []any{}), ErrRange, "version"},
-		{"long program", pack(t, 1, strings.Repeat("p", 256), boot, 0, none, 0, sums(0), []any{}), ErrRange, "program"},
-		{"short boot", pack(t, 1, "p", boot[:15], 0, none, 0, sums(0), []any{}), ErrRange, "boot"},
-		{"no boot", pack(t, 1, "p", none, 0, none, 0, sums(0), []any{}), ErrRange, "boot"},
-		{"boot of text", pack(t, 1, "p", string(boot), 0, none, 0, sums(0), []any{}), ErrValue, "boot"},
-		{"sent -1", pack(t, 1, "p", boot, -1, none, 0, sums(0), []any{}), ErrRange, "sent"},
-		{"known boot of nil", pack(t, 1, "p", boot, 0, nil, 0, sums(0), []any{}), ErrValue, "known boot"},
-		{"seen as text", pack(t, 1, "p", boot, 0, none, "0", sums(0), []any{}), ErrValue, "seen"},
-		{"no map", pack(t, 1, "p", boot, 0, none, 0, []any{}, []any{}), ErrValue, "digest"},
-		{"a huge map", pack(t, 1, "p", boot, 0, none, 0, huge, []any{}), ErrShort, "digest"},
-		{"a large map", pack(t, 1, "p", boot, 0, none, 0, sums(MaxDigest+1), []any{}), ErrRange, "digest"},
-		{"long digest", pack(t, 1, "p", boot, 0, none, 0, map[string]any{"a": strings.Repeat("x", 17)}, []any{}), ErrRange, "digest"},
-		{"a block twice", pack(t, 1, "p", boot, 0, none, 0, twice, []any{}), ErrTwice, "digest"},
-		{"block not UTF-8", pack(t, 1, "p", boot, 0, none, 0, map[string]any{"\xff": ""}, []any{}), ErrText, "digest"},
-		{"too many filters", pack(t, 1, "p", boot, 0, none, 0, sums(0), tooMany), ErrRange, "interest"},
-		{"a filter with 4 fields", pack(t, 1, "p", boot, 0, none, 0, sums(0), []any{everything[:4]}), ErrShort, "interest"},
-		{"kind 256", pack(t, 1, "p", boot, 0, none, 0, sums(0), []any{[]any{256, "", "", "", ""}}), ErrRange, "interest"},
-		{"long node", pack(t, 1, "p", boot, 0, none, 0, sums(0), []any{[]any{0, "", "", "", strings.Repeat("n", 65)}}), ErrRange, "interest"},
-		{"rest", append(pack(t, 1, "p", boot, 0, none, 0, sums(0), []any{}), 0), ErrAfter, "end"},
+		{"7 fields", pack(t, 1, "p", boot, 0, none, 0, none), ErrShort, "version"},
+		{"version 0", pack(t, 0, "p", boot, 0, none, 0, none, []any{}), ErrRange, "version"},
+		{"long program", pack(t, 1, strings.Repeat("p", 256), boot, 0, none, 0, none, []any{}), ErrRange, "program"},
+		{"short boot", pack(t, 1, "p", boot[:15], 0, none, 0, none, []any{}), ErrRange, "boot"},
+		{"no boot", pack(t, 1, "p", none, 0, none, 0, none, []any{}), ErrRange, "boot"},
+		{"boot of text", pack(t, 1, "p", string(boot), 0, none, 0, none, []any{}), ErrValue, "boot"},
+		{"sent -1", pack(t, 1, "p", boot, -1, none, 0, none, []any{}), ErrRange, "sent"},
+		{"known boot of nil", pack(t, 1, "p", boot, 0, nil, 0, none, []any{}), ErrValue, "known boot"},
+		{"seen as text", pack(t, 1, "p", boot, 0, none, "0", none, []any{}), ErrValue, "seen"},
+		{"short digest", pack(t, 1, "p", boot, 0, none, 0, none[:15], []any{}), ErrRange, "digest"},
+		{"digest of text", pack(t, 1, "p", boot, 0, none, 0, string(none), []any{}), ErrValue, "digest"},
+		{"too many filters", pack(t, 1, "p", boot, 0, none, 0, none, tooMany), ErrRange, "interest"},
+		{"a filter with 4 fields", pack(t, 1, "p", boot, 0, none, 0, none, []any{everything[:4]}), ErrShort, "interest"},
+		{"kind 256", pack(t, 1, "p", boot, 0, none, 0, none, []any{[]any{256, "", "", "", ""}}), ErrRange, "interest"},
+		{"long node", pack(t, 1, "p", boot, 0, none, 0, none, []any{[]any{0, "", "", "", strings.Repeat("n", 65)}}), ErrRange, "interest"},
+		{"rest", append(pack(t, 1, "p", boot, 0, none, 0, none, []any{}), 0), ErrAfter, "end"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h, err := ParseHello(test.payload)
@@ -155,7 +134,7 @@ func TestHelloErrors(t *testing.T) {
 		})
 	}
 	// Of a later version: more fields, in the filters too, and another kind.
-	h, err := ParseHello(pack(t, 7, "p", boot, 0, none, 0, sums(1),
+	h, err := ParseHello(pack(t, 7, "p", boot, 0, none, 0, none,
 		[]any{[]any{9, "t", "", "", "", "new"}}, "new", []any{1}))
 	if err != nil || h.Version != 7 || len(h.Interest) != 1 || h.Interest[0].Match(&kozo.Message{Kind: kozo.Event, Type: "t"}) {
 		t.Errorf("%+v, %v", h, err)
@@ -170,16 +149,10 @@ func TestHelloMemory(t *testing.T) {
 	for i := range filters {
 		filters[i] = []any{0, "", "", "", ""}
 	}
-	sums := map[string]any{}
-	for i := range MaxDigest {
-		sums[fmt.Sprintf("%x", i)] = ""
-	}
 	for name, p := range map[string][]byte{
-		"filters":      pack(t, 1, "p", boot, 0, boot, 0, map[string]any{}, filters),
-		"digest":       pack(t, 1, "p", boot, 0, boot, 0, sums, []any{}),
-		"huge filters": pack(t, 1, "p", boot, 0, boot, 0, map[string]any{}, msgp.Raw("\xdd\xff\xff\xff\xff")),
-		"cut filters":  pack(t, 1, "p", boot, 0, boot, 0, map[string]any{}, msgp.Raw("\xdc\x10\x00"+strings.Repeat("\xc0", MaxFilters))),
-		"cut digest":   pack(t, 1, "p", boot, 0, boot, 0, msgp.Raw("\xde\x4e\x20"+strings.Repeat("\xa0", 40000))),
+		"filters":      pack(t, 1, "p", boot, 0, boot, 0, boot, filters),
+		"huge filters": pack(t, 1, "p", boot, 0, boot, 0, boot, msgp.Raw("\xdd\xff\xff\xff\xff")),
+		"cut filters":  pack(t, 1, "p", boot, 0, boot, 0, boot, msgp.Raw("\xdc\x10\x00"+strings.Repeat("\xc0", MaxFilters))),
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -39,11 +39,12 @@ func TestProtocolPage(t *testing.T) {
 	for i := range clock {
 		clock[i], scribe[i] = byte(0x10+i), byte(0xa0+i)
 	}
-	digest := map[string]string{"heartbeat": "9c56cc51b374c3ba"}
-	opener := Hello{Version: Version, Program: "kozo 0.1.0", Boot: clock, Sent: 41, Digest: digest}
+	ours := map[string]string{"heartbeat": "9c56cc51b374c3ba"}
+	theirs := map[string]string{"heartbeat": "7902699be42c8a8e", "system.scribe": "6b86b273ff34fce1"}
+	opener := Hello{Version: Version, Program: "kozo 0.1.0", Boot: clock, Sent: 41, Digest: DigestOf(ours)}
 	ticks := kozo.Filter{Kind: kozo.Event, Type: "tick"}
 	accepter := Hello{
-		Version: Version, Program: "kozo 0.1.0", Boot: scribe, KnownBoot: clock, Seen: 40, Digest: digest,
+		Version: Version, Program: "kozo 0.1.0", Boot: scribe, KnownBoot: clock, Seen: 40, Digest: DigestOf(theirs),
 		Interest: []kozo.Filter{ticks, {Kind: kozo.Log, Node: "clock"}},
 	}
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -56,6 +57,8 @@ func TestProtocolPage(t *testing.T) {
 	want := [][]byte{
 		AppendHello(nil, &opener),
 		AppendHello(nil, &accepter),
+		AppendBlocks(nil, theirs),
+		AppendBlocks(nil, ours),
 		AppendMessage(nil, &m),
 		AppendPing(nil, Ping{ID: 1, Wall: second}),
 		AppendPong(nil, Pong{ID: 1, Wall: second + 2e6, Seen: 42}),

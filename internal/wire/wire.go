@@ -37,6 +37,7 @@ const (
 	TypeAck                      // accepter to opener: an Ack
 	TypeInterest                 // accepter to opener: filters that replace those of its Hello
 	TypeBye                      // both ways: the last frame, with a reason for people
+	TypeBlocks                   // both ways, after hellos whose digests differ: the digests of the blocks
 )
 
 // FirstUnassigned begins the types that no version will ever assign. A node may
@@ -45,7 +46,7 @@ const FirstUnassigned Type = 0x40
 
 // String names the type.
 func (t Type) String() string {
-	names := [...]string{"", "hello", "message", "ping", "pong", "ack", "interest", "bye"}
+	names := [...]string{"", "hello", "message", "ping", "pong", "ack", "interest", "bye", "blocks"}
 	if t > 0 && int(t) < len(names) {
 		return names[t]
 	}
@@ -56,9 +57,9 @@ func (t Type) String() string {
 const (
 	MaxLength  = 1<<32 - 1 // bytes after the length of a frame
 	MaxProgram = 255       // bytes of Hello.Program
-	MaxDigest  = 20000     // entries of Hello.Digest
-	MaxBlock   = 512       // bytes of a name in Hello.Digest
-	MaxSum     = 16        // bytes of a digest in Hello.Digest
+	MaxBlocks  = 20000     // entries of a blocks frame
+	MaxBlock   = 512       // bytes of a name in it
+	MaxSum     = 16        // bytes of a digest in it
 	MaxFilters = 4096      // filters of a Hello or an interest frame
 	MaxReason  = 255       // bytes of the reason in a bye frame
 )
