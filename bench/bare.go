@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -60,6 +61,7 @@ func runBare(ctx context.Context, args []string) error {
 		return err
 	}
 	report := bareReport{Message: linkUp, Seconds: time.Since(begin).Seconds(), CPU: (ownCPU() - before).Seconds()}
+	debug.FreeOSMemory() // as a node does
 	if report.Resident, err = procField(os.Getpid(), "status", "VmRSS"); err != nil {
 		return err
 	}
@@ -183,4 +185,52 @@ func (b *bareMesh) dial(ctx context.Context, self, peer int) error {
 		})
 		return nil
 	}
+}
+
+// bare is a bare mesh whose processes this one starts.
+type bare struct{ *network }
+
+func newBare(nodes int) (*bare, error) {
+	ports, err := freePorts(nodes)
+	return &bare{&network{ports: ports, news: map[string]int{}, changed: make(chan struct{}, 1)}}, err
+}
+
+// run starts a process with some of the nodes.
+func (b *bare) run(from, to int, line func(string)) (*process, error) {
+	args := []string{"bare", strconv.Itoa(from), strconv.Itoa(to)}
+	for _, port := range b.ports {
+		args = append(args, strconv.Itoa(port))
+	}
+	return start("bare handshakes", nil, line, args...)
+}
+
+// startBare starts a process for each node, and waits until all are connected.
+func startBare(ctx context.Context, nodes int) (*running, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	b, err := newBare(nodes)
+	if err != nil {
+		return nil, err
+	}
+	r, err := func() (*running, error) {
+		begin := time.Now()
+		for i := range nodes {
+			p, err := b.run(i, i+1, b.line)
+			if err != nil {
+				return nil, err
+			}
+			b.all = append(b.all, p)
+		}
+		if err := b.await(ctx, linkUp, nodes); err != nil {
+			return nil, err
+		}
+		seconds := time.Since(begin).Seconds()
+		cpu, err := usage(b.all)
+		return &running{network: b.network, seconds: seconds, cpu: cpu}, err
+	}()
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	return r, nil
 }

@@ -35,7 +35,7 @@ func TestBench(t *testing.T) {
 	o := options{
 		parts: parts[:], systems: []string{kozoSystem, "ssh", "tls"}, neighbours: &neighbours{}, sizes: []int{256}, receivers: 2, rounds: 1,
 		warm: 20 * time.Millisecond, length: 100 * time.Millisecond, samples: 50, starts: 1, most: 10, overload: time.Second,
-		networks: []meshSize{{nodes: 3, apart: true, rounds: 1}, {nodes: 3, rounds: 1}}, neighbourhood: 3,
+		networks: []meshSize{{nodes: 3, apart: true, rounds: 1}, {nodes: 3, rounds: 1}}, neighbourhood: 4,
 		settle: 50 * time.Millisecond, idle: 100 * time.Millisecond, rest: 100 * time.Millisecond,
 	}
 	o.parts, o.profiles = append(slices.Clone(o.parts), profilePart), t.TempDir()
@@ -75,7 +75,7 @@ func TestBench(t *testing.T) {
 	if l := r.Mesh[1].Restart.Losses; l.lost() != l.Counted {
 		t.Errorf("of %d messages %d were lost in a rolling restart, and %d counted", l.Sent, l.lost(), l.Counted)
 	}
-	if r.Memory.NodeKiB <= 0 || r.Start.Both.Median <= 0 || r.Idle.CPUPercent.Max < 0 {
+	if r.Memory.NodeKiB <= 0 || r.Memory.PeerKiB == 0 || r.Memory.FloorPeerKiB == 0 || r.Start.Both.Median <= 0 || r.Idle.CPUPercent.Max < 0 {
 		t.Errorf("something was not measured: %+v", r)
 	}
 	if len(r.Fanout) != 1 || r.Fanout[0].Receivers != 2 || len(r.Resident) != 3 || r.Resident[0].KiB.Median <= 0 {

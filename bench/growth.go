@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -133,7 +132,7 @@ const rollPatience = 5 * time.Minute
 
 // apart measures a network with a process for each node.
 func (s *meshSample) apart(ctx context.Context, o options, nodes int, whole bool) error {
-	r, err := startMesh(ctx, nodes)
+	r, err := startMesh(ctx, o, nodes)
 	if err != nil {
 		return err
 	}
@@ -259,43 +258,23 @@ func report(ctx context.Context, net *network, into any, run func(line func(stri
 func (s *meshSample) floor(ctx context.Context, size meshSize) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	ports, err := freePorts(size.nodes)
-	if err != nil {
-		return err
-	}
-	net := &network{news: map[string]int{}, changed: make(chan struct{}, 1)}
-	defer net.close()
-	run := func(from, to int, line func(string)) (*process, error) {
-		args := []string{"bare", strconv.Itoa(from), strconv.Itoa(to)}
-		for _, port := range ports {
-			args = append(args, strconv.Itoa(port))
-		}
-		return start("bare handshakes", nil, line, args...)
-	}
-	if !size.apart {
-		var r bareReport
-		err := report(ctx, net, &r, func(line func(string)) (*process, error) { return run(0, size.nodes, line) })
-		s.floorSeconds, s.floorCPU, s.floorKiB = r.Seconds, r.CPU, float64(r.Resident)/float64(size.nodes)
-		return err
-	}
-	begin := time.Now()
-	for i := range size.nodes {
-		p, err := run(i, i+1, net.line)
+	if size.apart {
+		r, err := startBare(ctx, size.nodes)
 		if err != nil {
 			return err
 		}
-		net.all = append(net.all, p)
-	}
-	if err := net.await(ctx, linkUp, size.nodes); err != nil {
+		defer r.close()
+		s.floorSeconds, s.floorCPU = r.seconds, r.cpu.Seconds()
+		s.floorKiB, _, err = r.resident()
 		return err
 	}
-	s.floorSeconds = time.Since(begin).Seconds()
-	cpu, err := usage(net.all)
+	b, err := newBare(size.nodes)
 	if err != nil {
 		return err
 	}
-	s.floorCPU = cpu.Seconds()
-	kib, _, err := (&running{network: net}).resident()
-	s.floorKiB = kib
-	return errors.Join(err, ctx.Err())
+	defer b.close()
+	var r bareReport
+	err = report(ctx, b.network, &r, func(line func(string)) (*process, error) { return b.run(0, size.nodes, line) })
+	s.floorSeconds, s.floorCPU, s.floorKiB = r.Seconds, r.CPU, float64(r.Resident)/float64(size.nodes)
+	return err
 }

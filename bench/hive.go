@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -213,6 +214,7 @@ func (h *hive) rest(ctx context.Context, settle, idle time.Duration, r *hiveRepo
 		return err
 	}
 	r.Steady = (ownCPU() - before).Seconds() / time.Since(begin).Seconds()
+	debug.FreeOSMemory() // as the program of a node does
 	var err error
 	r.Resident, err = procField(os.Getpid(), "status", "VmRSS")
 	return err

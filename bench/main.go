@@ -4,8 +4,9 @@
 // without Kōzō) and the neighbours that this machine has: what people would pick
 // instead.
 //
-// The nodes that it measures are processes of its own program, which is a kozo with
-// two more roles. It needs Linux. Compare CPU time and ratios within one run:
+// The nodes that send are processes of its own program, which is a kozo with some
+// more roles; those that are idle are the kozo that people run, which it builds. It
+// needs Linux. Compare CPU time and ratios within one run:
 // messages a second move by a quarter from run to run.
 package main
 
@@ -111,6 +112,7 @@ type options struct {
 	// connection is measured.
 	neighbourhood int
 	settle        time.Duration // before memory and idleness are measured
+	kozo          string        // the program that people run
 	idle          time.Duration
 	rest          time.Duration // the idleness of a mesh
 }
@@ -124,7 +126,7 @@ func full() options {
 			{nodes: 20, apart: true, rounds: 5}, {nodes: 20, rounds: 5},
 			{nodes: 50, apart: true, rounds: 3}, {nodes: 50, rounds: 5}, {nodes: 100, rounds: 3},
 		},
-		neighbourhood: 20, settle: 5 * time.Second, idle: time.Minute, rest: 20 * time.Second,
+		neighbourhood: 20, settle: 15 * time.Second, idle: time.Minute, rest: 20 * time.Second,
 	}
 }
 
@@ -134,7 +136,7 @@ func quick() options {
 		rounds: 1, warm: 300 * time.Millisecond, length: time.Second, samples: 1000, starts: 1,
 		most: 1000, overload: 5 * time.Second,
 		networks: []meshSize{{nodes: 10, apart: true, rounds: 1}, {nodes: 20, rounds: 1}}, neighbourhood: 10,
-		settle: time.Second, idle: 5 * time.Second, rest: 5 * time.Second,
+		settle: 4 * time.Second, idle: 5 * time.Second, rest: 5 * time.Second,
 	}
 }
 
@@ -234,6 +236,16 @@ func measure(ctx context.Context, o options, say func(string, ...any)) (*results
 		Kernel: firstLine("/proc/sys/kernel/osrelease"), Go: runtime.Version(),
 		Congestion: firstLine("/proc/sys/net/ipv4/tcp_congestion_control"),
 	}}
+	dir, err := os.MkdirTemp("", "kozo-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if slices.ContainsFunc(o.parts, func(part string) bool { return part == "memory" || part == "mesh" || part == "idle" }) {
+		if o.kozo, err = buildKozo(ctx, dir); err != nil {
+			return nil, err
+		}
+	}
 	for _, part := range parts {
 		if !slices.Contains(o.parts, part) {
 			continue

@@ -69,10 +69,14 @@ func firstMessage(ctx context.Context, ready bool) (float64, error) {
 // memory is what idle nodes keep in memory, in KiB. What the pages of the program
 // file take is shared by the nodes of one machine.
 type memory struct {
-	NodeKiB     float64 `json:"node_kib"`
+	NodeKiB     float64 `json:"node_kib"` // alone
 	NodeAnonKiB float64 `json:"node_without_program_kib"`
-	PeerKiB     float64 `json:"peer_kib"` // both links with one peer
-	Peers       int     `json:"peers"`
+
+	// What both links with one more peer need is taken from a mesh of a few nodes
+	// and one with more of them. The floor is a bare connection instead of each.
+	PeerKiB      float64 `json:"peer_kib"`
+	FloorPeerKiB float64 `json:"floor_peer_kib"`
+	Peers        int     `json:"peers"` // more in the larger mesh
 }
 
 // running is a network of which all links are up.
@@ -94,13 +98,14 @@ func newMesh(nodes int, roles string) (*network, error) {
 	return newNetwork(names, "", of)
 }
 
-func startMesh(ctx context.Context, nodes int) (*running, error) {
+func startMesh(ctx context.Context, o options, nodes int) (*running, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	net, err := newMesh(nodes, "")
 	if err != nil {
 		return nil, err
 	}
+	net.kozo = o.kozo
 	r, err := func() (*running, error) {
 		begin := time.Now()
 		for _, name := range net.nodes {
@@ -139,23 +144,45 @@ func (r *running) resident() (all, anon float64, err error) {
 	return all / n, anon / n, nil
 }
 
-// measureMemory measures a node alone, and how much more the nodes of a mesh
-// have.
+// measureMemory measures a node alone, and how much more the nodes of a mesh have
+// than those of a smaller one. Both have connections, for the first one brings
+// what is there once: the tables of the cryptography, and what the runtime needs
+// to collect garbage.
 func measureMemory(ctx context.Context, o options) (*memory, error) {
-	peers := o.neighbourhood - 1
-	all, anon, err := residentOf(ctx, o, 1)
-	if err != nil {
+	m := &memory{Peers: o.neighbourhood - idleNodes}
+	var err error
+	if m.NodeKiB, m.NodeAnonKiB, err = residentOf(ctx, o, 1); err != nil {
 		return nil, err
 	}
-	_, more, err := residentOf(ctx, o, peers+1)
-	if err != nil {
+	more := func(of func(context.Context, options, int) (all, anon float64, err error)) (float64, error) {
+		_, few, err := of(ctx, o, idleNodes)
+		if err != nil {
+			return 0, err
+		}
+		_, many, err := of(ctx, o, o.neighbourhood)
+		return (many - few) / float64(m.Peers), err
+	}
+	if m.PeerKiB, err = more(residentOf); err != nil {
 		return nil, err
 	}
-	return &memory{NodeKiB: all, NodeAnonKiB: anon, PeerKiB: (more - anon) / float64(peers), Peers: peers}, nil
+	m.FloorPeerKiB, err = more(bareResident)
+	return m, err
 }
 
 func residentOf(ctx context.Context, o options, nodes int) (all, anon float64, err error) {
-	r, err := startMesh(ctx, nodes)
+	r, err := startMesh(ctx, o, nodes)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer r.close()
+	if err := pause(ctx, o.settle); err != nil {
+		return 0, 0, err
+	}
+	return r.resident()
+}
+
+func bareResident(ctx context.Context, o options, nodes int) (all, anon float64, err error) {
+	r, err := startBare(ctx, nodes)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -174,12 +201,14 @@ type idle struct {
 	WriteBytes int64   `json:"disk_write_bytes"`
 	WireBytes  float64 `json:"wire_bytes_per_link_minute,omitzero"` // headers included; 0 is unknown
 	NodeKiB    float64 `json:"node_kib"`                            // resident
+
+	NodeAnonKiB float64 `json:"node_without_program_kib"`
 }
 
 const idleNodes = 3
 
 func measureIdle(ctx context.Context, o options) (*idle, error) {
-	r, err := startMesh(ctx, idleNodes)
+	r, err := startMesh(ctx, o, idleNodes)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +235,7 @@ func measureIdle(ctx context.Context, o options) (*idle, error) {
 		percent = append(percent, 100*(cpu2[i]-cpu[i]).Seconds()/result.Seconds)
 	}
 	result.CPUPercent = spreadOf(percent)
-	result.NodeKiB, _, err = r.resident()
+	result.NodeKiB, result.NodeAnonKiB, err = r.resident()
 	return result, err
 }
 

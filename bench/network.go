@@ -20,6 +20,7 @@ type network struct {
 	nodes []string
 	ports []int // of the nodes
 	all   []*process
+	kozo  string // the program of the nodes; empty for this one, which has more roles
 
 	changed chan struct{} // gets a value when there is news
 
@@ -89,7 +90,14 @@ func (n *network) env() []string {
 
 // start runs a node.
 func (n *network) start(name string) (*process, error) {
-	p, err := start(name, n.env(), n.line, "node", "run", "--log-json", n.config(), name)
+	args := []string{"run", "--log-json", n.config(), name}
+	var p *process
+	var err error
+	if n.kozo != "" {
+		p, err = startProgram(n.kozo, name, n.env(), n.line, args...)
+	} else {
+		p, err = start(name, n.env(), n.line, append([]string{"node"}, args...)...)
+	}
 	if err == nil {
 		n.all = append(n.all, p)
 	}

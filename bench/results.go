@@ -64,8 +64,8 @@ func (r *results) print(w io.Writer) {
 		fmt.Fprintf(w, "\nFrom start to first message, in milliseconds\n  the receiver runs already  %s\n  both start                 %s\n", v.Sender.text(1), v.Both.text(1))
 	}
 	if v := r.Memory; v != nil {
-		fmt.Fprintf(w, "\nResident memory when idle, in KiB (without the pages of the program file)\n  a node alone           %.0f (%.0f)\n  each peer, both links  %.0f (of %d)\n",
-			v.NodeKiB, v.NodeAnonKiB, v.PeerKiB, v.Peers)
+		fmt.Fprintf(w, "\nResident memory when idle, in KiB (without the pages of the program file)\n  a node alone               %.0f (%.0f)\n  one more peer, both links  %.0f (of %d); with bare connections %.0f\n",
+			v.NodeKiB, v.NodeAnonKiB, v.PeerKiB, v.Peers, v.FloorPeerKiB)
 	}
 	if len(r.Resident) > 0 {
 		fmt.Fprintf(w, "\nResident memory of two connected processes and their broker, next to idle, in MiB\n")
@@ -77,7 +77,8 @@ func (r *results) print(w io.Writer) {
 	}
 	printMeshes(w, r.Mesh)
 	if v := r.Idle; v != nil {
-		fmt.Fprintf(w, "\n%d idle nodes for %.0f s, heartbeat 10 s, each\n  CPU          %s %% of a core\n  disk writes  %d bytes\n", v.Nodes, v.Seconds, v.CPUPercent.text(3), v.WriteBytes)
+		fmt.Fprintf(w, "\n%d idle nodes for %.0f s, heartbeat 10 s, each\n  CPU          %s %% of a core\n  memory       %.1f MiB, %.1f of them not the program file\n  disk writes  %d bytes\n",
+			v.Nodes, v.Seconds, v.CPUPercent.text(3), v.NodeKiB/1024, v.NodeAnonKiB/1024, v.WriteBytes)
 		if v.WireBytes > 0 {
 			fmt.Fprintf(w, "  each link    %.0f bytes a minute, headers included\n", v.WireBytes)
 		}

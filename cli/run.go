@@ -122,6 +122,7 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 		})
 	}
 	parts.Go(func() { memory.Run(ctx) })
+	memory.Stir()               // what the start needed
 	hangups := reopenRequests() // from now on, and not when the goroutine runs
 	parts.Go(func() { reopenOn(ctx, hangups, n) })
 	parts.Go(func() { tellManager(ctx, notify, n, log) })
