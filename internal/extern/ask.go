@@ -33,12 +33,15 @@ type asker struct {
 
 // questions is one run of a program that answers them.
 type questions struct {
-	talk  *talk.Talk
-	heard chan *protocol.Line
-	over  chan struct{} // closed when the program has ended
-	err   error         // why; after over
-	rest  *time.Timer
-	stop  context.CancelFunc
+	talk *talk.Talk
+	over chan struct{} // closed when the program has ended
+	err  error         // why; after over
+	rest *time.Timer   // ends the run when no question follows
+	stop context.CancelFunc
+
+	mu     sync.Mutex
+	open   string              // the id of the question without an answer; empty if there is none
+	answer chan *protocol.Line // has room for the one answer to a question
 }
 
 // ask asks a question and returns the whole answer. line makes it, with its
@@ -84,7 +87,7 @@ func (a *asker) start() (*questions, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &questions{heard: make(chan *protocol.Line, 1), over: make(chan struct{})}
+	q := &questions{answer: make(chan *protocol.Line, 1), over: make(chan struct{})}
 	q.talk = talk.New(talk.Config{
 		Program: cmd, Log: slog.New(slog.DiscardHandler), Grease: a.grease,
 		Hello: protocol.Hello{
@@ -96,7 +99,8 @@ func (a *asker) start() (*questions, error) {
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), questionTime)
 	q.stop = cancel
-	q.rest = time.AfterFunc(questionTime, cancel)
+	q.rest = time.AfterFunc(questionRest, cancel)
+	q.rest.Stop() // until there was an answer
 	go func() {
 		defer close(q.over)
 		_, q.err = q.talk.Run(ctx)
@@ -107,12 +111,15 @@ func (a *asker) start() (*questions, error) {
 func (q *questions) hear(l *protocol.Line) error {
 	switch l.Op {
 	case "about", "canConnect", "done", "error":
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.open == "" || q.open != string(l.ID) {
+			return nil // it was late, or nobody has asked
+		}
+		q.open = ""
 		answer := *l
 		answer.Raw = append([]byte(nil), l.Raw...)
-		select {
-		case q.heard <- &answer:
-		default: // to a question that nobody asked
-		}
+		q.answer <- &answer
 		return nil
 	case "note":
 		q.talk.Answer(l.ID, nil)
@@ -122,26 +129,25 @@ func (q *questions) hear(l *protocol.Line) error {
 }
 
 func (q *questions) ask(op, id string, line any) (*protocol.Line, error) {
+	q.rest.Stop()
+	q.mu.Lock()
+	q.open = id
+	q.mu.Unlock()
 	if !q.talk.Say(line) {
 		<-q.over
 		return nil, q.err
 	}
-	for {
-		select {
-		case l := <-q.heard:
-			switch {
-			case string(l.ID) != id: // late
-			case l.Op != op && l.Op != "error":
-				return nil, fmt.Errorf("it answers with %q", l.Op)
-			default:
-				return l, nil
-			}
-		case <-q.over:
-			if errors.Is(q.err, context.DeadlineExceeded) {
-				return nil, fmt.Errorf("it has not answered within %v", questionTime)
-			}
-			return nil, q.err
+	select {
+	case l := <-q.answer:
+		if l.Op != op && l.Op != "error" {
+			return nil, fmt.Errorf("it answers with %q", l.Op)
 		}
+		return l, nil
+	case <-q.over:
+		if errors.Is(q.err, context.DeadlineExceeded) {
+			return nil, fmt.Errorf("it has not answered within %v", questionTime)
+		}
+		return nil, q.err
 	}
 }
 

@@ -3,6 +3,7 @@
 package extern_test
 
 import (
+	"slices"
 	"testing"
 
 	"kozo"
@@ -31,4 +32,36 @@ func TestTransportInPythonConforms(t *testing.T) {
 		Dialer: kozo.Values{"address": kozo.List(nil), "bindAddress": "", "port": kozo.Port(9002)},
 		Skip:   map[string]string{"silence": "a program is only given the endpoints that the remote block has"},
 	})
+}
+
+// A transport is asked one question at a time. What it says to nobody does not
+// stand in the way of its answer.
+func TestTransportAnswersBesideOtherLines(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "chatty.sh", `#!/bin/sh
+if [ "$1" = --describe ]; then
+	echo '{"protocol":1,"kind":"transport","options":{}}'
+	exit
+fi
+echo '{"op":"hello","protocol":1}'
+while read -r line; do
+	id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
+	case $line in
+	'{"op":"about",'*) printf '{"op":"error","text":"oh"}\n{"op":"done","id":99}\n{"op":"about","id":%s,"endpoints":["here"]}\n' "$id" ;;
+	esac
+done
+`)
+	typ := transportIn(t, dir, "chatty")
+	for _, name := range []string{"one", "two"} {
+		made, err := typ.New(kozo.Values{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := made.(kozo.Placer).Place("clock", name); err != nil {
+			t.Error(err)
+		}
+		if got := made.Endpoints(); !slices.Equal(got, []string{"here"}) {
+			t.Errorf("its endpoints are %q", got)
+		}
+	}
 }

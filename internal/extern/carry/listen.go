@@ -42,6 +42,7 @@ func (c *Carrier) Listen(ctx context.Context, network string) (net.Listener, err
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.listener != nil {
+		l.stop(errListens)
 		return nil, errListens
 	}
 	c.listener = l
@@ -51,6 +52,7 @@ func (c *Carrier) Listen(ctx context.Context, network string) (net.Listener, err
 		c.mu.Lock()
 		if err != nil {
 			c.listener = nil
+			l.stop(err)
 			return nil, err
 		}
 		c.listens = cmp.Or(address, network)
