@@ -27,7 +27,9 @@ func (a *app) announceCommand() *cobra.Command {
 itself (transport onion with controlPort): its address, and the public key with
 which it finds the services of others. Run it on the node, as the user under
 whom the node runs: it makes the keys if there are none, in the node's
-roleStorage or the transport's keyFile. Tor need not run, nor be installed.`,
+roleStorage or the transport's keyFile. Tor need not run, nor be installed.
+
+` + where,
 		Args:              takes("[CONFIG]", "NODE"),
 		ValidArgsFunction: a.completeNodes,
 		RunE: func(_ *cobra.Command, args []string) error {

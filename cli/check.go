@@ -61,6 +61,8 @@ addresses will be dialled in which order, or why their link can never come up.
 With NODE, look also at what this machine must have to be that node: the private
 key and the storage. Nothing is started, and nothing is dialled.
 
+` + where + `
+
 Exit codes: 0 it is right, 78 it is wrong.`,
 		Args:              takes("[CONFIG]", "[NODE]"),
 		ValidArgsFunction: a.completeNodes,

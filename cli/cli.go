@@ -156,6 +156,7 @@ One file describes the network, and every node has a copy of it.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return misused("%w", err).hint("%s --help lists the flags", cmd.CommandPath())
 	})
+	root.SetHelpCommand(a.helpCommand())
 	root.AddGroup(
 		&cobra.Group{ID: groupNet, Title: "Run nodes:"},
 		&cobra.Group{ID: groupLive, Title: "Talk to a running node:"},
@@ -201,13 +202,7 @@ func (a *app) bare(cmd *cobra.Command, args []string, opts runOptions) error {
 	if len(args) == 2 && isFile(args[1]) && slices.Contains(a.nodesIn(args[1]), kozo.NodeName(args[0])) {
 		return f.hint("the file comes first: %s %s %s", a.self(), quote(args[1]), args[0])
 	}
-	var names []string
-	for _, c := range cmd.Commands() {
-		if !c.Hidden {
-			names = append(names, c.Name())
-		}
-	}
-	if near := nearest(args[0], names); near != "" {
+	if near := nearest(args[0], subcommands(cmd)); near != "" {
 		return f.hint("did you mean %s", near)
 	}
 	return f.hint("%s --help lists the commands; %[1]s CONFIG NODE runs a node", a.self())

@@ -9,8 +9,14 @@ import (
 
 func (a *app) explainCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:               "explain [CONFIG] A B",
-		Short:             "Tell at length how two nodes talk to each other",
+		Use:   "explain [CONFIG] A B",
+		Short: "Tell at length how two nodes talk to each other",
+		Long: `Tell at length how two nodes talk to each other: for both directions, when there
+is a link, which addresses are dialled in which order, what it carries, what
+waits while it is down, and when a connection is taken for dead. Nothing is
+dialled.
+
+` + where,
 		Args:              takes("[CONFIG]", "A", "B"),
 		ValidArgsFunction: a.completeNodes,
 		RunE: func(cmd *cobra.Command, args []string) error {

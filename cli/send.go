@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -50,12 +51,13 @@ func (a *app) sendEventCommand() *cobra.Command {
 		Short: "Send an event: something has happened",
 		Args:  takes("TYPE", "[DATA]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := kozo.NewEvent(args[0], data(args[1:]))
+			content, note := data(args[1:])
+			m, err := kozo.NewEvent(args[0], content)
 			if err != nil {
 				return misused("DATA: %w", err)
 			}
 			m.Channel = channel
-			return a.send(cmd.Context(), t, m)
+			return a.send(cmd.Context(), t, m, note)
 		},
 	}
 	cmd.Flags().StringVarP(&channel, "channel", "c", "", "which of many it is about")
@@ -72,11 +74,12 @@ func (a *app) sendOrderCommand() *cobra.Command {
 		Short: "Send an order: somebody should do something",
 		Args:  takes("TYPE", "[DATA]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := kozo.NewOrder(args[0], channel, data(args[1:]))
+			content, note := data(args[1:])
+			m, err := kozo.NewOrder(args[0], channel, content)
 			if err != nil {
 				return misused("DATA: %w", err)
 			}
-			return a.send(cmd.Context(), t, m)
+			return a.send(cmd.Context(), t, m, note)
 		},
 	}
 	cmd.Flags().StringVarP(&channel, "channel", "c", "", "which of many should obey; all that know the type if it is not given")
@@ -93,7 +96,7 @@ func (a *app) sendLogCommand() *cobra.Command {
 		Short: "Send a line for the logger roles",
 		Args:  takes("TEXT…"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.send(cmd.Context(), t, kozo.NewLog(level, strings.Join(args, " ")))
+			return a.send(cmd.Context(), t, kozo.NewLog(level, strings.Join(args, " ")), "")
 		},
 	}
 	cmd.Flags().StringVarP(&level, "level", "l", kozo.Info, "how bad it is, usually info, warn or error")
@@ -103,21 +106,25 @@ func (a *app) sendLogCommand() *cobra.Command {
 }
 
 // data is what a person gave as the content of a message: a JSON value, or else
-// text.
-func data(args []string) any {
+// text. If it was perhaps meant as the other, the note says so.
+func data(args []string) (v any, note string) {
 	if len(args) == 0 {
-		return nil
+		return nil, ""
 	}
 	dec := json.NewDecoder(strings.NewReader(args[0]))
 	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil || dec.More() {
-		return args[0]
+	if err := dec.Decode(&v); err == nil {
+		if _, err := dec.Token(); err == io.EOF {
+			return v, ""
+		}
 	}
-	return v
+	if strings.HasPrefix(args[0], "{") || strings.HasPrefix(args[0], "[") {
+		note = ", with DATA as text, since it is not JSON"
+	}
+	return args[0], note
 }
 
-func (a *app) send(ctx context.Context, t target, m kozo.Message) error {
+func (a *app) send(ctx context.Context, t target, m kozo.Message, note string) error {
 	if err := m.Check(); err != nil {
 		return misused("%w", err)
 	}
@@ -140,7 +147,7 @@ func (a *app) send(ctx context.Context, t target, m kozo.Message) error {
 	if a.json {
 		return a.emitLine(m)
 	}
-	a.say("sent %s from %s", describe(&m), m.From)
+	a.say("sent %s from %s%s", describe(&m), m.From, note)
 	return nil
 }
 

@@ -14,7 +14,13 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the links and roles of a running node",
-		Args:  takes(),
+		Long: `Show the links and roles of a running node as they are now: why a link is down,
+how often a role was restarted, what waits, and what was dropped, by cause.
+
+Of a link, SENT is what it was given, ARRIVED what the other node has confirmed,
+and SKEW by how much the other node's clock is ahead. Arrivals are what the other
+nodes send to this one.`,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			node, err := a.find(cmd.Context(), t, "status")
 			if err != nil {

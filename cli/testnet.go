@@ -23,7 +23,9 @@ process of its own, with the name of the node before each line that it prints.
 The file is left alone. The nodes run with a copy in a temporary directory, in
 which they have other keys, addresses on this machine, free ports, and
 directories of their own for all that they write. It is removed at the end.
-A node that ends is reported, and the others go on. Ctrl-C stops them all.`,
+A node that ends is reported, and the others go on. Ctrl-C stops them all.
+
+` + where,
 		Args: takes("[CONFIG]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

@@ -78,9 +78,15 @@ func TestData(t *testing.T) {
 		`5 apples`:             `"5 apples"`,
 		`{"a": `:               `"{\"a\": "`,
 		`true false`:           `"true false"`,
+		`3}`:                   `"3}"`,
+		`"a"]`:                 `"\"a\"]"`,
 		``:                     `""`,
 	} {
-		m, err := kozo.NewEvent("x", data([]string{in}))
+		content, note := data([]string{in})
+		if (note != "") != (in == `{"a": `) {
+			t.Errorf("%q: it is noted%s", in, note)
+		}
+		m, err := kozo.NewEvent("x", content)
 		if err != nil {
 			t.Errorf("%q: %v", in, err)
 			continue
@@ -97,8 +103,8 @@ func TestData(t *testing.T) {
 			t.Errorf("%q: %s, want %s", in, got, want)
 		}
 	}
-	if got := data(nil); got != nil {
-		t.Errorf("no data is %v", got)
+	if got, note := data(nil); got != nil || note != "" {
+		t.Errorf("no data is %v%s", got, note)
 	}
 }
 
