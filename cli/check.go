@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -97,17 +98,22 @@ func (a *app) check(path string, nodes []string) error {
 		}
 		return &failure{code: ExitConfig, err: fmt.Errorf("%s: %s", path, term.Count(len(problems.List), "problem"))}
 	}
-	rep := report{File: path, OK: true, Problems: []finding{}, Warnings: findings(file.Warnings)}
+	rep := report{File: path, OK: true, Problems: []finding{}}
 	edges := file.System.Edges()
+	var wrong *failure
 	if len(nodes) > 0 {
 		self, err := nodeOf(file, nodes[0])
 		if err != nil {
 			return err
 		}
-		r := inspect(self)
-		rep.Node, rep.OK = &r, len(r.Problems) == 0
+		rep.Node = &nodeReport{Name: string(self.Name), Problems: []string{}}
+		wrong = rep.Node.inspect(self)
+		rep.OK = wrong == nil
 		edges = edgesOf(edges, self)
+	} else {
+		file.Warnings = append(file.Warnings, strayKeys(file)...)
 	}
+	rep.Warnings = findings(file.Warnings)
 	for _, e := range edges {
 		rep.Edges = append(rep.Edges, view.EdgeOf(e))
 	}
@@ -116,8 +122,9 @@ func (a *app) check(path string, nodes []string) error {
 	} else {
 		err = a.printReport(file, rep)
 	}
-	if err == nil && !rep.OK {
-		return misconfigured("%s cannot run here: %s", rep.Node.Name, rep.Node.Problems[0])
+	if err == nil && wrong != nil {
+		wrong.err = fmt.Errorf("%s cannot run here: %w", rep.Node.Name, wrong.err)
+		return wrong
 	}
 	return err
 }
@@ -133,22 +140,25 @@ func edgesOf(edges []system.Edge, self *system.Node) []system.Edge {
 	return own
 }
 
-// inspect looks at what this machine must have to be a node.
-func inspect(n *system.Node) nodeReport {
-	r := nodeReport{Name: string(n.Name), Problems: []string{}}
-	if key, err := keyOf(n); err != nil {
-		r.Problems = append(r.Problems, err.Error())
+// inspect looks at what this machine must have to be a node, and returns the
+// first problem.
+func (r *nodeReport) inspect(n *system.Node) *failure {
+	key, first := keyOf(n)
+	if first != nil {
+		r.Problems = append(r.Problems, first.Error())
 	} else {
 		r.Fingerprint = key.Public().Fingerprint()
 	}
 	if n.RoleStorage == "" {
-		return r
+		return first
 	}
 	r.Storage = n.RoleStorage
 	if err := writable(n.RoleStorage); err != nil {
-		r.Problems = append(r.Problems, fmt.Sprintf("roleStorage %s: %v", n.RoleStorage, err))
+		err := misconfigured("roleStorage %s: %w", n.RoleStorage, err)
+		r.Problems = append(r.Problems, err.Error())
+		first = cmp.Or(first, err)
 	}
-	return r
+	return first
 }
 
 // writable says whether files can be made in a directory, or the directory

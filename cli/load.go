@@ -115,21 +115,45 @@ func nodeOf(file *config.File, name string) (*system.Node, error) {
 	return nil, f.hint("its nodes are %s", term.List(names))
 }
 
-// keyOf loads the private key of a node and checks that it belongs to it.
-func keyOf(n *system.Node) (*secure.Key, error) {
+// keyOf loads the private key of a node and checks that it belongs to it. The
+// error does not name the node.
+func keyOf(n *system.Node) (*secure.Key, *failure) {
 	key, err := secure.LoadKey(n.PrivateKey)
 	if err != nil {
-		return nil, misconfigured("%s: %w", n.Name, err)
+		return nil, misconfigured("%w", err)
 	}
 	want, err := secure.ParsePublicKey(n.PublicKey)
 	if err != nil {
-		return nil, misconfigured("%s: publicKey: %w", n.Name, err)
+		return nil, misconfigured("publicKey: %w", err)
 	}
 	if key.Public() != want {
-		return nil, misconfigured("%s: private key %s does not belong to the publicKey of the file", n.Name, n.PrivateKey).
+		return nil, misconfigured("private key %s does not belong to the publicKey of the file", n.PrivateKey).
 			hint("either this machine is another node, or the file should say:\n      %s", publicKeyLine(key))
 	}
 	return key, nil
+}
+
+// strayKeys are private keys on this machine, where the file says, that belong to
+// no node of the file: one was made anew, or the public key has a mistake. (That
+// of another node is none, since all may keep their keys in the same place.)
+func strayKeys(file *config.File) []config.Problem {
+	known := map[secure.PublicKey]bool{}
+	for _, n := range file.System.Nodes {
+		if key, err := secure.ParsePublicKey(n.PublicKey); err == nil {
+			known[key] = true
+		}
+	}
+	var stray []config.Problem
+	for _, n := range file.System.Nodes {
+		if key, err := secure.LoadKey(n.PrivateKey); err == nil && !known[key.Public()] {
+			stray = append(stray, config.Problem{
+				File: file.Name, Path: fmt.Sprintf("node %q", n.Name),
+				Message: fmt.Sprintf("the private key %s, which is here, does not belong to the publicKey", n.PrivateKey),
+				Hint:    "with this key the file should say " + publicKeyLine(key),
+			})
+		}
+	}
+	return stray
 }
 
 // publicKeyLine is how a public key stands in the configuration.

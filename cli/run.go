@@ -68,9 +68,10 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 	if err != nil {
 		return err
 	}
-	key, err := keyOf(self)
-	if err != nil {
-		return err
+	key, wrong := keyOf(self)
+	if wrong != nil {
+		wrong.err = fmt.Errorf("%s: %w", self.Name, wrong.err)
+		return wrong
 	}
 	notify := sdnotify.FromEnv(a.getenv, os.Getpid())
 	sdnotify.Unset()

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kozo"
+	"kozo/cli/internal/term"
 	"kozo/internal/control"
 )
 
@@ -119,7 +120,7 @@ func data(args []string) (v any, note string) {
 		}
 	}
 	if strings.HasPrefix(args[0], "{") || strings.HasPrefix(args[0], "[") {
-		note = ", with DATA as text, since it is not JSON"
+		note = " (DATA as text, since it is not JSON)"
 	}
 	return args[0], note
 }
@@ -140,14 +141,19 @@ func (a *app) send(ctx context.Context, t target, m kozo.Message, note string) e
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	if err := control.Send(ctx, node.Path, m); err != nil {
+	wanted, err := control.Send(ctx, node.Path, m)
+	if err != nil {
 		return unreachable(node, err)
 	}
 	m.From = kozo.RoleRef{Node: node.Node, Role: kozo.NodeRole}
 	if a.json {
 		return a.emitLine(m)
 	}
-	a.say("sent %s from %s%s", describe(&m), m.From, note)
+	audience := "; no role of any node wants it"
+	if len(wanted) > 0 {
+		audience = " to " + term.List(wanted)
+	}
+	a.say("sent %s from %s%s%s", describe(&m), m.From, note, audience)
 	return nil
 }
 

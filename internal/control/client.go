@@ -25,10 +25,14 @@ func Status(ctx context.Context, path string) (status.Node, error) {
 	return s, err
 }
 
-// Send lets the node behind the socket at path send a message. The error may be
-// that of the node.
-func Send(ctx context.Context, path string, m kozo.Message) error {
-	return ask(ctx, path, request{Do: "send", Message: &m}, func(answer) error { return io.EOF })
+// Send lets the node behind the socket at path send a message, and returns the
+// nodes with roles that want it. The error may be that of the node.
+func Send(ctx context.Context, path string, m kozo.Message) (wanted []kozo.NodeName, err error) {
+	err = ask(ctx, path, request{Do: "send", Message: &m}, func(a answer) error {
+		wanted = a.Wanted
+		return io.EOF
+	})
+	return wanted, err
 }
 
 // Tail calls each for every message at the node that matches one of the filters

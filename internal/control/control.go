@@ -37,8 +37,9 @@ type Node interface {
 	// Status returns a snapshot of the node.
 	Status() status.Node
 
-	// Send sends a message from the node itself. It does not block.
-	Send(kozo.Message) error
+	// Send sends a message from the node itself, and returns the nodes with roles
+	// that want it. It does not block.
+	Send(kozo.Message) ([]kozo.NodeName, error)
 
 	// Tail yields the messages that match one of the filters (all of them if
 	// there are none) that pass after the call, until ctx is done or the node
@@ -72,11 +73,12 @@ type request struct {
 }
 
 type answer struct {
-	Error   string        `json:"error,omitempty"`
-	OK      bool          `json:"ok,omitempty"`
-	Status  *status.Node  `json:"status,omitempty"`
-	Message *kozo.Message `json:"message,omitempty"`
-	Missed  uint64        `json:"missed,omitempty"`
+	Error   string          `json:"error,omitempty"`
+	OK      bool            `json:"ok,omitempty"`
+	Wanted  []kozo.NodeName `json:"wanted,omitempty"` // where a sent message is
+	Status  *status.Node    `json:"status,omitempty"`
+	Message *kozo.Message   `json:"message,omitempty"`
+	Missed  uint64          `json:"missed,omitempty"`
 }
 
 // Serve answers the clients that connect to l until ctx is done, and returns
@@ -165,10 +167,11 @@ func respond(node Node, req request) answer {
 		if req.Message == nil {
 			return answer{Error: "there is no message to send"}
 		}
-		if err := node.Send(*req.Message); err != nil {
+		wanted, err := node.Send(*req.Message)
+		if err != nil {
 			return answer{Error: err.Error()}
 		}
-		return answer{OK: true}
+		return answer{OK: true, Wanted: wanted}
 	case "tail":
 		return answer{Error: fmt.Sprintf("there are %d filters; at most %d are allowed", len(req.Filters), MaxFilters)}
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,9 +46,9 @@ func newFakeNode() *fakeNode {
 
 func (n *fakeNode) Status() status.Node { return status.Node{Name: "clock", PID: 42} }
 
-func (n *fakeNode) Send(m kozo.Message) error {
+func (n *fakeNode) Send(m kozo.Message) ([]kozo.NodeName, error) {
 	if err := m.Check(); err != nil {
-		return err
+		return nil, err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -60,7 +61,7 @@ func (n *fakeNode) Send(m kozo.Message) error {
 			t.dropped++
 		}
 	}
-	return nil
+	return []kozo.NodeName{"desk"}, nil
 }
 
 func (n *fakeNode) Tail(ctx context.Context, filters []kozo.Filter) iter.Seq2[kozo.Message, uint64] {
@@ -102,7 +103,7 @@ func (n *fakeNode) event(t *testing.T, typ string, data any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Send(m); err != nil {
+	if _, err := n.Send(m); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -167,21 +168,25 @@ func TestSend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Send(t.Context(), path, m); err != nil {
+	wanted, err := Send(t.Context(), path, m)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if !slices.Equal(wanted, []kozo.NodeName{"desk"}) {
+		t.Errorf("the node says that %v want it", wanted)
 	}
 	if len(n.sent) != 1 || n.sent[0].Channel != "desk" || n.sent[0].Body.Text() != `{"a":1}` {
 		t.Errorf("the node got %+v", n.sent)
 	}
-	if err := Send(t.Context(), path, kozo.Message{Kind: kozo.Event}); err == nil || err.Error() != kozo.ErrType.Error() {
+	if _, err := Send(t.Context(), path, kozo.Message{Kind: kozo.Event}); err == nil || err.Error() != kozo.ErrType.Error() {
 		t.Errorf("the error of the node got lost: %v", err)
 	}
 	big := kozo.NewLog(kozo.Info, strings.Repeat("x", MaxRequest))
-	if err := Send(t.Context(), path, big); err == nil || !strings.Contains(err.Error(), "at most") {
+	if _, err := Send(t.Context(), path, big); err == nil || !strings.Contains(err.Error(), "at most") {
 		t.Errorf("a message that is too large: %v", err)
 	}
 	large := kozo.NewLog(kozo.Info, strings.Repeat("x", 1<<20))
-	if err := Send(t.Context(), path, large); err != nil {
+	if _, err := Send(t.Context(), path, large); err != nil {
 		t.Errorf("a message of 1 MiB: %v", err)
 	}
 }

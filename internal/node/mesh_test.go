@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -253,8 +254,12 @@ func TestMessagesOfRolesThatTheSenderDoesNotHaveAreRefused(t *testing.T) {
 		w.allUp()
 		w.send("a", "x", nil)
 		w.until("the refusal", func() bool { return w.link("b", "a").In.Dropped["refused"] == 1 })
-		if err := w.node("a").Send(kozo.Message{Kind: kozo.Order, Type: "by hand"}); err != nil {
+		wanted, err := w.node("a").Send(kozo.Message{Kind: kozo.Order, Type: "by hand"})
+		if err != nil {
 			t.Fatal(err)
+		}
+		if !slices.Equal(wanted, []kozo.NodeName{"a", "b"}) {
+			t.Errorf("it is said that roles of %v want it", wanted)
 		}
 		w.until("what the node itself says", func() bool { return len(w.received("b")) == 1 })
 	})

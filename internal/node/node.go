@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"time"
 
@@ -329,8 +330,20 @@ func (n *Node) unfinished() []string {
 // has failed to and will try again.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
-// Send sends a message as the node itself. The error says that it is not one.
-func (n *Node) Send(m kozo.Message) error { return n.voice.Send(m) }
+// Send sends a message as the node itself, and returns the nodes with roles that
+// want it, in order. The error says that it is not a message.
+func (n *Node) Send(m kozo.Message) ([]kozo.NodeName, error) {
+	if err := n.voice.Send(m); err != nil {
+		return nil, err
+	}
+	m.From = n.voice.From
+	local, peers := n.router.Wanted(&m)
+	if local {
+		peers = append(peers, n.cfg.Self)
+		slices.Sort(peers)
+	}
+	return peers, nil
+}
 
 // Reopen tells the roles to close their files and open them again.
 func (n *Node) Reopen() {

@@ -109,6 +109,25 @@ func (r *Router) Interest() []kozo.Filter {
 	return tidy(all)
 }
 
+// Wanted says whether a role of this node wants a message, the sender left out,
+// and returns the peers with one that does, in order. It is for people who ask:
+// Send does not need it.
+func (r *Router) Wanted(m *kozo.Message) (local bool, peers []kozo.NodeName) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	matches := func(f kozo.Filter) bool { return f.Match(m) }
+	for name, s := range r.locals {
+		local = local || name != m.From.Role && slices.ContainsFunc(s.filters, matches)
+	}
+	for name, s := range r.peers {
+		if slices.ContainsFunc(s.filters, matches) {
+			peers = append(peers, name)
+		}
+	}
+	slices.Sort(peers)
+	return local, peers
+}
+
 // tidy returns a copy of filters, in order and without repetitions.
 func tidy(filters []kozo.Filter) []kozo.Filter {
 	filters = slices.Clone(filters)

@@ -101,7 +101,8 @@ func (s *Stage) greet(ctx context.Context) bool {
 	if err != nil || !slices.ContainsFunc(st.Links, func(l status.Link) bool { return l.Peer == "scribe" && l.State == "up" }) {
 		return false
 	}
-	return control.Send(ctx, attic, kozo.NewLog(kozo.Info, "hello from the attic, sent by the demo as kozo send log does")) == nil
+	_, err = control.Send(ctx, attic, kozo.NewLog(kozo.Info, "hello from the attic, sent by the demo as kozo send log does"))
+	return err == nil
 }
 
 // socketOf returns the control socket of a running node on the stage.
