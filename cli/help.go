@@ -19,6 +19,7 @@ func (a *app) helpCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
 			if err == nil && len(rest) == 0 {
+				about.InitDefaultHelpFlag()
 				return about.Help()
 			}
 			f := misused("there is no command %s", quote(strings.Join(args, " ")))

@@ -89,13 +89,18 @@ or of KOZOROLEPATH and KOZOTRANSPORTPATH; it is asked to describe itself.`,
 			for _, t := range infos(a.types) {
 				names = append(names, t.Name)
 			}
-			names = append(names, a.programs.RoleNames(nil)...)
-			return names, cobra.ShellCompDirectiveNoFileComp
+			return append(names, a.programNames(nil, nil)...), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "", "a configuration, with programs as types")
 	a.jsonFlag(cmd)
 	return cmd
+}
+
+// programNames returns the names of the types that are programs, in directories of
+// a configuration or in those of the environment.
+func (a *app) programNames(rolePath, transportPath []string) []string {
+	return append(a.programs.RoleNames(rolePath), a.programs.TransportNames(transportPath)...)
 }
 
 // infos describes the types of a registry.
@@ -144,7 +149,7 @@ func (a *app) listTypes(types *kozo.Registry) error {
 
 func (a *app) describeType(types *kozo.Registry, settings *system.Settings, name string) error {
 	var found []typeInfo
-	names := a.programs.RoleNames(settings.RolePath)
+	names := a.programNames(settings.RolePath, settings.TransportPath)
 	for _, t := range infos(types) {
 		names = append(names, t.Name)
 		if t.Name == name {

@@ -89,7 +89,11 @@ func (c *checker) unknownType(p *part, searched []string) {
 	}
 	var hints []string
 	_, given := p.node.Get("type")
+	key := slices.IndexFunc(p.node.Entries, func(e tree.Entry) bool { return didYouMean(e.Key, []string{"type"}) != "" })
 	switch meant := didYouMean(p.typ, c.typesAt(p.level)); {
+	case !given && key >= 0:
+		e := p.node.Entries[key]
+		hints = append(hints, fmt.Sprintf("the block has no type; line %d has %q: %s", e.Pos.Line, short(e.Key), didYouMean(e.Key, []string{"type"})))
 	case misplaced:
 		hints = append(hints, fmt.Sprintf("%s is a type of %s; move the block under %ss", p.typ, other, other))
 	case !given && meant != "":
@@ -99,7 +103,7 @@ func (c *checker) unknownType(p *part, searched []string) {
 	case meant != "":
 		hints = append(hints, meant)
 	}
-	if !misplaced {
+	if !misplaced && (given || key < 0) {
 		hints = append(hints, "the types are "+strings.Join(c.typesAt(p.level), ", "))
 	}
 	if len(searched) > 0 && !misplaced {

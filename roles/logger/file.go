@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"kozo"
@@ -17,6 +18,7 @@ import (
 const (
 	maxBuffer = 64 << 10               // bytes that wait to be written, but for one long line
 	maxWait   = time.Second            // how long a line waits to be written
+	maxStuck  = time.Second            // how long a pipe may be full
 	minRetry  = 500 * time.Millisecond // back-off while the file cannot be written
 	maxRetry  = time.Minute
 )
@@ -126,7 +128,13 @@ func (f *file) write() error {
 			}
 			continue
 		}
+		if !f.regular {
+			_ = f.f.SetWriteDeadline(time.Now().Add(maxStuck)) // a device may have none
+		}
 		n, err := f.f.Write(part)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = fmt.Errorf("%s is a pipe, and whoever has it open does not read", f.path)
+		}
 		f.size += int64(n)
 		f.buf = f.buf[n:]
 		if err != nil {
@@ -158,11 +166,15 @@ func (f *file) open() error {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o750); err != nil {
 		return err
 	}
-	flags := os.O_WRONLY | os.O_CREATE | os.O_APPEND
+	// Without the last one a pipe that nobody reads would hold up the role for ever.
+	flags := os.O_WRONLY | os.O_CREATE | os.O_APPEND | syscall.O_NONBLOCK
 	if f.clear {
 		flags |= os.O_TRUNC
 	}
 	w, err := os.OpenFile(f.path, flags, 0o640)
+	if errors.Is(err, syscall.ENXIO) {
+		return fmt.Errorf("%s is a pipe, and nobody reads it", f.path)
+	}
 	if err != nil {
 		return err
 	}
