@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -148,9 +147,8 @@ func (p *peer) ride() link.Conn {
 	return nil
 }
 
-// welcome takes a connection that the peer has dialled, and serves it until it
-// ends.
-func (p *peer) welcome(c *secure.Conn, times kozo.Times) {
+// welcome takes a connection that the peer has dialled, until leave.
+func (p *peer) welcome(c *secure.Conn) {
 	p.mu.Lock()
 	p.dialed = append(p.dialed, c)
 	var old *secure.Conn
@@ -162,43 +160,32 @@ func (p *peer) welcome(c *secure.Conn, times kozo.Times) {
 	if old != nil {
 		old.Close(link.ErrReplaced)
 	}
-	p.accept(c, true, times)
+}
+
+func (p *peer) leave(c *secure.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dialed = slices.DeleteFunc(p.dialed, func(d *secure.Conn) bool { return d == c })
 }
 
 // accept serves the streams that the peer opens on a connection, until the
-// connection ends. Of one that this node has dialled itself, a newer stream
-// replaces only the stream: its own link is on the same connection.
+// connection ends. A peer that has dialled opens its first one at once. Of a
+// connection that this node has dialled itself, a newer stream replaces only the
+// stream: its own link is on the same connection.
 func (p *peer) accept(c *secure.Conn, dialedByPeer bool, times kozo.Times) {
-	var streams sync.WaitGroup
-	defer c.Wait()
-	defer streams.Wait()
-	for first := dialedByPeer; ; first = false {
-		s, err := p.next(c, first, max(firstStream, times.Handshake))
-		if err != nil {
-			c.Close(err)
-			return
-		}
-		streams.Go(func() { p.serve(s, c, !dialedByPeer, times.Handshake) })
+	came := func() {}
+	if dialedByPeer {
+		limit := max(firstStream, times.Handshake)
+		late := time.AfterFunc(limit, func() {
+			c.Close(fmt.Errorf("the peer connected and opened no stream within %v", limit))
+		})
+		came = func() { late.Stop() }
 	}
-}
-
-// next waits for a stream of the peer. A peer that has dialled opens its first
-// one at once.
-func (p *peer) next(c *secure.Conn, first bool, limit time.Duration) (*secure.Stream, error) {
-	ctx := p.node.life
-	if !first {
-		return c.Accept(ctx)
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	s, err := c.Accept(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("the peer connected and opened no stream within %v", limit)
-	}
-	return s, err
+	_ = c.Serve(p.node.life, func(s *secure.Stream) { // whoever uses a stream is told the reason
+		came()
+		p.serve(s, c, !dialedByPeer, times.Handshake)
+	})
+	came()
 }
 
 // serve works off one stream of the peer.

@@ -68,9 +68,14 @@ func (p *port) admit(ctx context.Context, raw net.Conn) {
 		p.refuse(err)
 		return
 	}
+	peer := p.node.peers[c.Peer()]
+	peer.welcome(c)
 	// In a goroutine of its own: the stack of this one has grown with the
 	// handshake, and the connection may last for months.
-	p.node.conns.Go(func() { p.node.peers[c.Peer()].welcome(c, times) })
+	p.node.conns.Go(func() {
+		peer.accept(c, true, times)
+		peer.leave(c)
+	})
 }
 
 // identify finds out who has connected.

@@ -25,18 +25,14 @@ func BenchmarkStream(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				d := (<-out).conn
+				d := served((<-out).conn)
 				defer c.Close(nil)
 				defer d.Close(nil)
 				from, err := c.Open(b.Context())
 				if err != nil {
 					b.Fatal(err)
 				}
-				to, err := d.Accept(b.Context())
-				if err != nil {
-					b.Fatal(err)
-				}
-				transfer(b, from, to, piece)
+				transfer(b, from, d.accept(b), piece)
 			})
 		}
 	}

@@ -17,66 +17,21 @@ import (
 // can hold 2 MiB that nobody has read.
 const maxStreams = 4
 
-// Conn is an encrypted connection with a known peer. All methods may be called
-// by several goroutines at once.
+// Conn is an encrypted connection with a known peer. All methods may be called by
+// several goroutines at once, except for Serve.
 type Conn struct {
-	peer     kozo.NodeName
-	raw      *raw
-	ssh      ssh.Conn               // nil if the transport encrypts by itself
-	only     atomic.Pointer[Stream] // the one that can be opened then
-	incoming chan *Stream           // opened by the peer, not accepted yet
-	inbound  atomic.Int32           // streams that the peer opened and that are not over
-	tasks    sync.WaitGroup         // everything that runs for the connection; serve until the end
+	peer    kozo.NodeName
+	raw     *raw
+	ssh     ssh.Conn               // nil if the transport encrypts by itself
+	only    atomic.Pointer[Stream] // the one that can be opened then
+	theirs  *Stream                // or the one that the peer has opened
+	asked   asked
+	inbound atomic.Int32   // streams that the peer opened and that are not over
+	tasks   sync.WaitGroup // all that runs for the connection beside Serve
 }
 
 func newConn(r *raw, peer kozo.NodeName, c ssh.Conn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) *Conn {
-	conn := &Conn{peer: peer, raw: r, ssh: c, incoming: make(chan *Stream, maxStreams)}
-	conn.tasks.Go(func() { conn.serve(chans, reqs) })
-	return conn
-}
-
-// serve answers what the peer asks for, until the connection ends.
-func (c *Conn) serve(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
-	for chans != nil || reqs != nil {
-		select {
-		case offer, ok := <-chans:
-			if !ok {
-				chans = nil
-				continue
-			}
-			c.offered(offer)
-		case req, ok := <-reqs:
-			if !ok {
-				reqs = nil
-				continue
-			}
-			req.Reply(false, nil)
-		}
-	}
-	c.raw.opens.forbid()
-	// Unless the network failed, the reason is not known yet.
-	c.raw.kill(fmt.Errorf("the other side broke the protocol: %s", plain(c.ssh.Wait())))
-}
-
-func (c *Conn) offered(offer ssh.NewChannel) {
-	switch {
-	case offer.ChannelType() != channelType:
-		offer.Reject(ssh.UnknownChannelType, "only "+channelType+" can be opened")
-		return
-	case c.inbound.Load() >= maxStreams || len(c.incoming) == cap(c.incoming):
-		offer.Reject(ssh.ResourceShortage, "too many streams are open")
-		return
-	}
-	channel, reqs, err := offer.Accept()
-	if err != nil {
-		return
-	}
-	c.inbound.Add(1)
-	c.tasks.Go(func() {
-		ssh.DiscardRequests(reqs) // until the stream is closed by both sides
-		c.inbound.Add(-1)
-	})
-	c.incoming <- &Stream{conn: c, channel: channel} // has room: nobody else sends
+	return &Conn{peer: peer, raw: r, ssh: c, asked: asked{chans: chans, reqs: reqs, opened: make(chan requests, len(asked{}.streams))}}
 }
 
 // Peer returns the node at the other end.
@@ -106,7 +61,7 @@ func (c *Conn) Open(ctx context.Context) (*Stream, error) {
 		c.raw.opens.done()
 		var s *Stream
 		if err == nil {
-			c.tasks.Go(func() { ssh.DiscardRequests(reqs) })
+			c.listen(requests{reqs: reqs})
 			s = &Stream{conn: c, channel: channel}
 		}
 		select {
@@ -133,18 +88,6 @@ func (c *Conn) Open(ctx context.Context) (*Stream, error) {
 	}
 }
 
-// Accept waits for the next stream that the peer opens.
-func (c *Conn) Accept(ctx context.Context) (*Stream, error) {
-	select {
-	case s := <-c.incoming:
-		return s, nil
-	case <-c.Done():
-		return nil, c.Err()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
 // Close closes the connection at once, whatever is under way, and everything
 // that waits for it. The reason is kept for Err if the connection has not ended
 // before; nil stands for [ErrClosed].
@@ -154,9 +97,6 @@ func (c *Conn) Close(reason error) {
 	}
 	c.raw.kill(reason)
 }
-
-// Wait waits until the connection has ended and nothing of it runs any more.
-func (c *Conn) Wait() { c.tasks.Wait() }
 
 // Done is closed when the connection has ended.
 func (c *Conn) Done() <-chan struct{} { return c.raw.end.done }

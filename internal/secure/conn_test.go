@@ -24,7 +24,7 @@ func TestStreamsCarryBytesBothWays(t *testing.T) {
 		want := sha256.Sum256(data)
 		var ends sync.WaitGroup
 		// Streams go both ways, whoever opened them and whoever dialled.
-		for _, open := range [][2]*Conn{{a, b}, {b, a}} {
+		for _, open := range [][2]*end{{a, b}, {b, a}} {
 			x, y := streams(t, open[0], open[1])
 			for _, way := range [][2]*Stream{{x, y}, {y, x}} {
 				ends.Go(func() {
@@ -130,8 +130,8 @@ func TestWhyItEnded(t *testing.T) {
 		if _, err := a.Open(t.Context()); err != mine {
 			t.Errorf("opening a stream: %v", err)
 		}
-		if _, err := a.Accept(t.Context()); err != mine {
-			t.Errorf("accepting a stream: %v", err)
+		if <-a.over; a.why != mine {
+			t.Errorf("serving it: %v", a.why)
 		}
 
 		a, b = connect(t, net, s.config("clock"), s.config("scribe"))
@@ -174,9 +174,9 @@ func TestCloseUnblocksEverything(t *testing.T) {
 		var waiting sync.WaitGroup
 		reason := errors.New("enough")
 		for what, wait := range map[string]func() error{
-			"read":   func() error { _, err := x.Read(make([]byte, 1)); return err },
-			"write":  func() error { _, err := y.Write(make([]byte, 8<<20)); return err }, // the window is 2 MiB
-			"accept": func() error { _, err := a.Accept(context.Background()); return err },
+			"read":  func() error { _, err := x.Read(make([]byte, 1)); return err },
+			"write": func() error { _, err := y.Write(make([]byte, 8<<20)); return err }, // the window is 2 MiB
+			"serve": func() error { <-a.over; return a.why },
 		} {
 			waiting.Go(func() {
 				if err := wait(); err != reason {
@@ -187,8 +187,7 @@ func TestCloseUnblocksEverything(t *testing.T) {
 		waitFor(t, func() bool { return a.Sent() > 2<<20 })
 		a.Close(reason)
 		waiting.Wait()
-		a.Wait()
-		b.Wait()
+		<-b.over
 	})
 }
 
@@ -216,11 +215,7 @@ func TestOpenDoesNotWaitForSilentPeers(t *testing.T) {
 		synctest.Wait()
 		// What came too late was closed.
 		for range maxOpens {
-			late, err := b.Accept(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := late.Read(make([]byte, 1)); err != io.EOF {
+			if _, err := b.accept(t).Read(make([]byte, 1)); err != io.EOF {
 				t.Errorf("a stream that nobody has says %v", err)
 			}
 		}
@@ -263,8 +258,8 @@ func TestOpenAtTheEnd(t *testing.T) {
 			b.Close(nil)
 			ended := make(chan struct{})
 			go func() {
-				a.Wait()
-				b.Wait()
+				<-a.over
+				<-b.over
 				close(ended)
 			}()
 			within(t, "the end of all goroutines", ended)

@@ -38,7 +38,7 @@ func TestBothSidesKnowEachOther(t *testing.T) {
 	})
 }
 
-func algorithms(c *Conn) ssh.NegotiatedAlgorithms {
+func algorithms(c *end) ssh.NegotiatedAlgorithms {
 	return c.ssh.(ssh.AlgorithmsConnMetadata).Algorithms()
 }
 
@@ -219,7 +219,7 @@ func TestContextThatEndsAtTheLastMoment(t *testing.T) {
 			t.Errorf("client: %v", err)
 		}
 		if o := <-out; o.err == nil {
-			o.conn.Wait() // the other side has closed it
+			<-served(o.conn).over // the other side has closed it
 		}
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-func intruder(t *testing.T, net network, s *system) (ssh.Conn, *Conn) {
+func intruder(t *testing.T, net network, s *system) (ssh.Conn, *end) {
 	t.Helper()
 	a, b := net(t)
 	out := serve(t, b, s.config("scribe"))
@@ -32,7 +32,7 @@ func intruder(t *testing.T, net network, s *system) (ssh.Conn, *Conn) {
 		c.Close()
 		o.conn.Close(nil)
 	})
-	return c, o.conn
+	return c, served(o.conn)
 }
 
 func TestOnlyStreamsCanBeOpened(t *testing.T) {
@@ -83,10 +83,7 @@ func TestPeerCannotOpenManyStreams(t *testing.T) {
 			t.Errorf("%d streams were let in", len(opened))
 		}
 		// One that is closed on one side only still counts: it can hold data.
-		first, err := conn.Accept(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		first := conn.accept(t)
 		opened[0].Close()
 		waitFor(t, func() bool { return conn.inbound.Load() == maxStreams-1 })
 		if _, err := io.ReadAll(first); err != nil {
@@ -120,10 +117,7 @@ func TestFloodOfRequestsIsSurvived(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		stream, err := conn.Accept(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		stream := conn.accept(t)
 		go channel.Write([]byte("still here"))
 		if _, err := io.ReadFull(stream, make([]byte, 10)); err != nil {
 			t.Error(err)

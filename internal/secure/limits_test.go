@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -70,7 +71,7 @@ func TestSlowLineIsAlive(t *testing.T) {
 			return x, y
 		}, s.config("clock"), s.config("scribe"))
 		from, to := streams(t, a, b)
-		go beat(to, b, 10*time.Second)
+		go beat(to, b.Conn, 10*time.Second)
 		const size = 4 << 20
 		go from.Write(make([]byte, size))
 		start := time.Now()
@@ -113,7 +114,7 @@ func TestPeerThatDoesNotReadIsGivenUp(t *testing.T) {
 		}, s.config("clock"), s.config("scribe"))
 		from, to := streams(t, a, b)
 		out.Freeze(true) // nothing that a sends arrives, and then there is no room
-		go beat(to, a, 5*time.Second)
+		go beat(to, a.Conn, 5*time.Second)
 		b.raw.idle.Store(int64(time.Hour)) // it would notice the silence
 		start := time.Now()
 		_, err := from.Write(make([]byte, 1<<20))
@@ -152,6 +153,24 @@ func TestIdleConnectionKeepsNoBuffer(t *testing.T) {
 	})
 }
 
+// TestIdleConnectionHasFewGoroutines counts them: each has a stack, and there are
+// many connections. The ssh package has three, and one serves the connection.
+func TestIdleConnectionHasFewGoroutines(t *testing.T) {
+	inMemory(t, func(t *testing.T, net network) {
+		s := newSystem(t, "clock", "scribe")
+		before, conns := runtime.NumGoroutine(), 10
+		for range conns {
+			a, b := connect(t, net, s.config("clock"), s.config("scribe"))
+			streams(t, a, b)
+			streams(t, b, a)
+		}
+		synctest.Wait()
+		if each := float64(runtime.NumGoroutine()-before) / float64(2*conns); each != 4 {
+			t.Errorf("%v goroutines for each end of an idle connection with two streams", each)
+		}
+	})
+}
+
 func TestReadSizeIsKept(t *testing.T) {
 	for _, size := range []int{512, 5000, 64 << 10} {
 		inMemory(t, func(t *testing.T, _ network) {
@@ -170,7 +189,7 @@ func TestReadSizeIsKept(t *testing.T) {
 				t.Fatal(err)
 			}
 			a.Close(nil)
-			b.Wait()
+			<-b.over
 			if spy.most > size || spy.most < size*3/4 {
 				t.Errorf("ReadSize is %d, and %d bytes were asked for at a time", size, spy.most)
 			}

@@ -18,12 +18,12 @@ var errOnly = errors.New("nothing more can be sent on a connection whose transpo
 func Proven(conn net.Conn, peer kozo.NodeName, dialled bool, cfg *Config) *Conn {
 	r := newRaw(conn, cfg)
 	r.established(cfg.idle(peer), ssh.DirectionAlgorithms{})
-	c := &Conn{peer: peer, raw: r, incoming: make(chan *Stream, 1)}
+	c := &Conn{peer: peer, raw: r}
 	s := &Stream{conn: c, channel: bare{r}}
 	if dialled {
 		c.only.Store(s)
 	} else {
-		c.incoming <- s
+		c.theirs = s
 	}
 	return c
 }

@@ -16,7 +16,7 @@ func TestProvenConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := &Config{IdleTimeout: func(kozo.NodeName) time.Duration { return time.Second }}
 		x, y := memnet.Pipe()
-		a, b := Proven(x, "b", true, cfg), Proven(y, "a", false, cfg)
+		a, b := served(Proven(x, "b", true, cfg)), served(Proven(y, "a", false, cfg))
 		if a.Peer() != "b" || b.Peer() != "a" || a.Carries() {
 			t.Error("the ends do not know each other")
 		}
@@ -24,10 +24,7 @@ func TestProvenConnections(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in, err := b.Accept(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		in := b.accept(t)
 		if _, err := out.Write([]byte("hello")); err != nil {
 			t.Error(err)
 		}
@@ -35,7 +32,7 @@ func TestProvenConnections(t *testing.T) {
 		if _, err := io.ReadFull(in, got); err != nil || string(got) != "hello" || b.Received() != 5 || a.Sent() != 5 {
 			t.Errorf("%q, %v", got, err)
 		}
-		for _, c := range []*Conn{a, b} {
+		for _, c := range []*end{a, b} {
 			if _, err := c.Open(t.Context()); !errors.Is(err, errOnly) {
 				t.Errorf("another stream: %v", err)
 			}
@@ -59,8 +56,8 @@ func TestProvenConnections(t *testing.T) {
 		if _, err := a.Open(t.Context()); !errors.Is(err, ErrPeerClosed) {
 			t.Errorf("a stream on a dead connection: %v", err)
 		}
-		a.Wait()
-		b.Wait()
+		<-a.over
+		<-b.over
 	})
 }
 
@@ -68,9 +65,9 @@ func TestProvenConnections(t *testing.T) {
 func TestProvenStreamIsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x, y := memnet.Pipe()
-		a, b := Proven(x, "b", true, &Config{}), Proven(y, "a", false, &Config{})
+		a, b := served(Proven(x, "b", true, &Config{})), served(Proven(y, "a", false, &Config{}))
 		out, _ := a.Open(t.Context())
-		in, _ := b.Accept(t.Context())
+		in := b.accept(t)
 		if err := in.Close(); err != nil {
 			t.Error(err)
 		}

@@ -262,6 +262,7 @@ func establish(ctx context.Context, stop func() bool, r *raw, peer kozo.NodeName
 		conn.Close(context.Cause(ctx))
 	}
 	if err := conn.Err(); err != nil {
+		conn.Serve(ctx, func(s *Stream) { s.Close() }) // the ssh package must not be left waiting
 		return nil, fmt.Errorf("handshake with %s: %w", peer, err)
 	}
 	return conn, nil

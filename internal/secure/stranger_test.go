@@ -165,7 +165,7 @@ func TestGateFindsTheQueue(t *testing.T) {
 	inMemory(t, func(t *testing.T, net network) {
 		s := newSystem(t, "clock", "scribe")
 		a, b := connect(t, net, s.config("clock"), s.config("scribe"))
-		for who, c := range map[string]*Conn{"client": a, "server": b} {
+		for who, c := range map[string]*end{"client": a, "server": b} {
 			if c.raw.gate.queued == nil || !c.raw.gate.keyed {
 				t.Errorf("the gate of the %s did not find what it looks for", who)
 			}

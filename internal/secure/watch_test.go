@@ -15,14 +15,12 @@ func watched(t *testing.T, net network, mine, theirs *Watch, idle time.Duration)
 		return &Config{Watch: w, IdleTimeout: func(kozo.NodeName) time.Duration { return idle }}
 	}
 	x, y := net(t)
-	a, b := Proven(x, "b", true, config(mine)), Proven(y, "a", false, config(theirs))
+	a, b := served(Proven(x, "b", true, config(mine))), served(Proven(y, "a", false, config(theirs)))
 	near, err := a.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if far, err = b.Accept(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	far = b.accept(t)
 	for _, s := range []*Stream{near, far} {
 		go func() {
 			for err := error(nil); err == nil; {

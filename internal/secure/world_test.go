@@ -1,6 +1,7 @@
 package secure
 
 import (
+	"context"
 	"net"
 	"os"
 	"path/filepath"
@@ -116,8 +117,38 @@ func serve(t testing.TB, conn net.Conn, cfg *Config) <-chan outcome {
 	return out
 }
 
+// end is a connection that is served: the streams that come wait to be accepted.
+type end struct {
+	*Conn
+	streams chan *Stream
+	over    chan struct{}
+	why     error // what Serve returned; valid after over is closed
+}
+
+func served(c *Conn) *end {
+	e := &end{Conn: c, streams: make(chan *Stream, 100), over: make(chan struct{})}
+	go func() {
+		e.why = c.Serve(context.Background(), func(s *Stream) { e.streams <- s })
+		close(e.over)
+	}()
+	return e
+}
+
+func (e *end) accept(t testing.TB) *Stream {
+	t.Helper()
+	select {
+	case s := <-e.streams:
+		return s
+	case <-e.over:
+		t.Fatal("the connection has ended:", e.Err())
+	case <-t.Context().Done():
+		t.Fatal("no stream came")
+	}
+	return nil
+}
+
 // connect makes a connection between two nodes.
-func connect(t *testing.T, net network, client, server *Config) (*Conn, *Conn) {
+func connect(t *testing.T, net network, client, server *Config) (*end, *end) {
 	t.Helper()
 	a, b := net(t)
 	out := serve(t, b, server)
@@ -133,21 +164,17 @@ func connect(t *testing.T, net network, client, server *Config) (*Conn, *Conn) {
 		c.Close(nil)
 		s.conn.Close(nil)
 	})
-	return c, s.conn
+	return served(c), served(s.conn)
 }
 
 // streams opens a stream and accepts it.
-func streams(t *testing.T, from, to *Conn) (*Stream, *Stream) {
+func streams(t *testing.T, from, to *end) (*Stream, *Stream) {
 	t.Helper()
 	a, err := from.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := to.Accept(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a, b
+	return a, to.accept(t)
 }
 
 func within(t *testing.T, what string, done <-chan struct{}) {
