@@ -70,7 +70,7 @@ func dialTransparently(ctx context.Context, env *kozo.TransportEnv, endpoint str
 	for _, a := range addrs {
 		var conn net.Conn
 		if conn, err = env.Dial(ctx, "tcp", netip.AddrPortFrom(a, 0).Addr().String()+":"+port); err == nil {
-			return conn, nil
+			return socks.Paced(conn), nil
 		}
 	}
 	return nil, err

@@ -140,6 +140,19 @@ func (w *world) own(t *testing.T, more kozo.Values) kozo.Values {
 	return v
 }
 
+// known returns the options of a node with the service in the torrc of home, when
+// the network knows of it.
+func (w *world) known(t *testing.T) kozo.Values {
+	t.Helper()
+	v := kozo.Values{"address": w.torrcAddress(t), "port": w.port, "onionPort": kozo.Port(9001), "socksProxy": w.home.Socks()}
+	tr := newTransport(t, v)
+	l, ended := serve(t, tr, testEnv(t, "home"))
+	reach(t, newTransport(t, w.outgoing()), testEnv(t, "away"), tr.Endpoints()[0])
+	_ = l.Close()
+	<-ended
+	return v
+}
+
 // outgoing returns the options of a node that only dials, through the tor of
 // away.
 func (w *world) outgoing() kozo.Values {

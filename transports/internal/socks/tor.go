@@ -37,7 +37,7 @@ func (t *Tor) Dial(ctx context.Context, env *kozo.TransportEnv, target string) (
 		conn, err := t.Proxy.Dial(once, env, path, target)
 		cancel()
 		if err == nil {
-			return conn, nil
+			return Paced(conn), nil
 		}
 		t.tries.Add(1)
 		switch {
