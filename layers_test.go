@@ -70,9 +70,10 @@ var rooms = map[string][]string{
 	"internal/wire":      {"."},
 
 	// For tests: several hosts, and a virtual machine with Bluetooth and GPIO.
-	"internal/netlab":       {},
-	"internal/vmlab":        {},
-	"internal/vmlab/cp2112": {},
+	"internal/netlab":        {},
+	"internal/vmlab":         {"internal/vmlab/machine"},
+	"internal/vmlab/machine": {},
+	"internal/vmlab/cp2112":  {},
 
 	// For authors of roles and transports, and what ships.
 	"kozotest":                        {".", "internal/hostnet", "internal/memnet", "internal/resolve"},
@@ -107,7 +108,7 @@ var rooms = map[string][]string{
 	"hosts/peer": {".", "cli", "standard"},
 
 	// Beside the house: a program of its own that measures.
-	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/config", "internal/hostnet", "internal/node", "internal/resolve", "internal/secure", "internal/status", "internal/torlab", "internal/wire"},
+	"bench":                  {".", "cli", "standard", "bench/internal/traffic", "internal/config", "internal/hostnet", "internal/node", "internal/resolve", "internal/secure", "internal/status", "internal/torlab", "internal/vmlab/machine", "internal/wire"},
 	"bench/internal/traffic": {".", "internal/wire"},
 }
 

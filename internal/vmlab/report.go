@@ -1,7 +1,6 @@
 package vmlab
 
 import (
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -9,10 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-//go:embed guest.sh
-var guestScript []byte
+	"kozo/internal/vmlab/machine"
+)
 
 // result is what became of a test inside.
 type result struct {
@@ -24,11 +22,11 @@ type result struct {
 }
 
 // report makes what happened inside the outcome of t.
-func report(t *testing.T, out, machine string, fault error, console string) {
+func report(t *testing.T, o *machine.Outcome) {
 	t.Helper()
-	raw, err := os.Open(filepath.Join(out, "tests."+machine))
+	raw, err := os.Open(o.Output())
 	if err != nil {
-		t.Fatalf("the tests did not start: %v\n%s", fault, tail(console))
+		t.Fatalf("the tests did not start: %v\n%s", o.Err, tail(o.Console))
 	}
 	defer raw.Close()
 	convert := exec.Command("go", "tool", "test2json", "-t")
@@ -43,12 +41,11 @@ func report(t *testing.T, out, machine string, fault error, console string) {
 		t.Fatal(err)
 	}
 	root.replay(t)
-	if fault != nil || root.outcome == "" {
-		t.Errorf("the machine: %v\n%s\n%s", fault, tail(rest), tail(console))
+	if o.Err != nil || root.outcome == "" {
+		t.Errorf("the machine: %v\n%s\n%s", o.Err, tail(rest), tail(o.Console))
 	}
 	if t.Failed() {
-		logs, _ := filepath.Glob(filepath.Join(out, "*.log."+machine))
-		for _, log := range logs {
+		for _, log := range o.Logs() {
 			text, _ := os.ReadFile(log)
 			t.Logf("%s:\n%s", filepath.Base(log), tail(string(text)))
 		}

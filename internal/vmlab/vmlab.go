@@ -13,10 +13,7 @@
 // names. A -run with subtests (TestInLab/something) holds inside as well. What
 // a package tests in the lab belongs into one call: a boot takes some ten seconds.
 //
-// The kernel and BlueZ come from Debian's archive. They are unpacked into the
-// user's cache directory, and never installed. The processor is emulated, since
-// nested virtualisation cannot be relied on, and so it is slow: plain code 3 to 6
-// times, cryptography more. Limits of time must allow for it.
+// What these machines are is told in package machine.
 package vmlab
 
 import (
@@ -24,6 +21,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"kozo/internal/vmlab/machine"
 )
 
 // Lab says what a test needs.
@@ -49,20 +48,17 @@ type Lab struct {
 	Timeout time.Duration
 }
 
-// machineEnv is set inside, to the name of the machine, which may be empty.
-const machineEnv = "KOZO_VMLAB_MACHINE"
-
 // SharedDir is a directory of the host that all machines of a lab share.
-const SharedDir = "/out"
+const SharedDir = machine.SharedDir
 
 // Inside says whether the caller runs in a machine of the lab.
 func Inside() bool {
-	_, ok := os.LookupEnv(machineEnv)
+	_, ok := os.LookupEnv(machine.Variable)
 	return ok
 }
 
 // Machine returns the name of the machine that the caller runs in.
-func Machine() string { return os.Getenv(machineEnv) }
+func Machine() string { return os.Getenv(machine.Variable) }
 
 // Run runs a test in the lab. It skips where there can be no lab, and says why.
 func Run(t *testing.T, lab Lab, inside func(*testing.T)) {

@@ -15,7 +15,7 @@ import (
 )
 
 func TestLab(t *testing.T) {
-	vmlab.Run(t, vmlab.Lab{Controllers: 2, Files: map[string]string{"a-file": "guest.sh"}}, func(t *testing.T) {
+	vmlab.Run(t, vmlab.Lab{Controllers: 2, Files: map[string]string{"a-file": "machine/guest.sh"}}, func(t *testing.T) {
 		t.Run("bluetoothd answers", func(t *testing.T) { awaitAdapters(t, 2) })
 		t.Run("bluetoothd comes back", func(t *testing.T) {
 			vmlab.Bluetoothd.Stop(t)

@@ -1,4 +1,4 @@
-package vmlab
+package machine
 
 import (
 	"bytes"

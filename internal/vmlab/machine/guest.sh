@@ -2,7 +2,7 @@
 # The first program of the machine, and later what starts and stops its daemons:
 # /init start|stop dbus|bluetoothd|radio
 export PATH=/bin:/usr/bin:/usr/libexec/bluetooth
-. /etc/lab.conf # CONTROLLERS, TEST_ARGS
+. /etc/lab.conf # CONTROLLERS
 
 daemon() { # NAME PROGRAM ARGS...
 	name=$1
@@ -63,7 +63,7 @@ if [ "$CONTROLLERS" != 0 ]; then
 fi
 export KOZO_VMLAB_MACHINE="$MACHINE" HOME=/tmp TMPDIR=/tmp
 cd /test
-./tests $TEST_ARGS >/out/tests.$MACHINE 2>&1
+sh /etc/errand >/out/output.$MACHINE 2>/out/errors.$MACHINE
 echo $? >/out/exit.$MACHINE
 dmesg >/run/kernel.log
 for log in /run/*.log; do cp $log /out/${log##*/}.$MACHINE; done

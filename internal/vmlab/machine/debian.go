@@ -1,4 +1,4 @@
-package vmlab
+package machine
 
 import (
 	"errors"
@@ -30,9 +30,6 @@ type parts struct {
 func (p parts) kernel() string    { return filepath.Join(p.dir, "vmlinux") }
 func (p parts) image() string     { return filepath.Join(p.dir, "base.cpio") }
 func (p parts) radioRoot() string { return filepath.Join(p.dir, "radio") }
-
-// errNoLab says that there can be no lab on this machine.
-var errNoLab = errors.New("no lab")
 
 // fetch returns the parts from the cache, or makes them.
 func fetch(cache string) (parts, error) {
@@ -69,7 +66,7 @@ func fetch(cache string) (parts, error) {
 func unpack(debs, to string, names ...string) error {
 	for _, program := range []string{"apt-get", "dpkg-deb", "xz"} {
 		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("%w: %s is not installed, and it is made of Debian packages", errNoLab, program)
+			return fmt.Errorf("%w: %s is not installed, and it is made of Debian packages", ErrUnavailable, program)
 		}
 	}
 	dir := filepath.Join(debs, names[0])
@@ -79,7 +76,7 @@ func unpack(debs, to string, names ...string) error {
 	download := exec.Command("apt-get", append([]string{"-q", "download"}, names...)...)
 	download.Dir = dir
 	if out, err := download.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: cannot get the packages of Debian 12 (run apt-get update): %s", errNoLab, lastLine(out))
+		return fmt.Errorf("%w: cannot get the packages of Debian 12 (run apt-get update): %s", ErrUnavailable, lastLine(out))
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.deb"))
 	if err != nil || len(files) < len(names) {
