@@ -107,7 +107,7 @@ const (
 	QueueFull   Cause = "queue full"  // pushed out of a link's outbox by newer messages
 	Expired     Cause = "expired"     // waited longer than outgoingQueueAge for its link
 	Oversize    Cause = "oversize"    // larger than the queue that it was meant for
-	Cut         Cause = "cut"         // on its way, or still queued, when a connection, a peer or the node ended
+	Cut         Cause = "cut"         // on its way when the peer went and was not back in time, or was started again; or when the node ended
 	InboxFull   Cause = "inbox full"  // pushed out of a role's inbox by newer messages
 	Undecodable Cause = "undecodable" // does not follow the message format
 	Refused     Cause = "refused"     // not allowed by policy, from a role that the sender does not have, or wanted by no role

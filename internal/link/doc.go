@@ -18,19 +18,22 @@
 //
 // # How nothing gets lost without a number
 //
-// Messages are numbered by counting. The hello that opens a stream says how many
-// messages the link had put on earlier streams; the first one on this stream has
-// the next number. The receiver remembers, for the peer and for its boot id, the
-// number of the last message that it got, confirms it now and then, and says it
-// in its own hello. So a link knows at each reconnection exactly how much of
-// what it had written arrived and how much was cut. A receiver takes nothing
-// more from an older stream once it has answered a hello, so both sides count
-// the same.
+// Messages are numbered by counting. The receiver remembers, for the peer and for
+// its boot id, the number of the last message that it got, confirms it now and
+// then, and says it in its answer to the hello that opens a stream. A link keeps
+// what it has written until it is confirmed, and writes no more than it can keep;
+// it asks for a confirmation before that is much. So at each reconnection it knows
+// exactly how much of what it had written has arrived, and sends the rest again,
+// in order. A receiver takes nothing more from an older stream once it has
+// answered a hello, so both sides count the same: as long as both nodes live,
+// each message arrives once.
 //
-// When a connection ends, everything that is not confirmed counts as cut at
-// once. If the peer comes back and turns out to have got some of it, the link
-// moves these from cut to delivered. A peer that comes back with another boot id
-// has lost what it did not confirm.
+// What is in flight while the peer is away becomes too old as what waits does. It
+// then counts as cut; if the peer comes back and turns out to have got some of it,
+// the link moves these from cut to delivered. A peer that comes back with another
+// boot id has lost what it did not confirm, or has worked it off before: nothing
+// of it is sent again. The hello says how many streams came before it, so that
+// one which was held up on its way does not replace a newer one.
 //
 // # Life and death of a connection
 //

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"kozo"
 	"kozo/internal/wire"
 )
 
@@ -27,8 +28,10 @@ func patience(rides bool, hello time.Duration) time.Duration {
 	return max(helloTimeout, hello)
 }
 
-// greet opens a stream and exchanges hellos. After it, what was cut earlier has
-// its final fate, and the stream can carry messages.
+// greet opens a stream and exchanges hellos. After it the stream can carry
+// messages, first those which were in flight on an earlier one and have not
+// arrived. Nothing may be written meanwhile, and no other session greeted that is
+// not abandoned.
 func (l *Link) greet(ctx context.Context, s *session) error {
 	ctx, cancel := context.WithTimeout(ctx, patience(s.rides, s.hello))
 	defer cancel()
@@ -42,15 +45,16 @@ func (l *Link) greet(ctx context.Context, s *session) error {
 	defer stop()
 
 	l.mu.Lock()
-	sent, abandoned := l.ledger.written, s.abandoned
-	l.mu.Unlock()
-	if abandoned {
+	if s.abandoned {
+		l.mu.Unlock()
 		return closed(stream, errNoHello)
 	}
+	l.streams++
 	hello := wire.Hello{
 		Version: wire.Version, Program: l.cfg.Program, Boot: l.cfg.Boot,
-		Sent: sent, Digest: l.cfg.Digest,
+		Sent: l.ledger.settled, Stream: l.streams, Digest: l.cfg.Digest,
 	}
+	l.mu.Unlock()
 	_, unsent := stream.Write(wire.AppendHello(nil, &hello))
 	s.stream, s.reader = stream, wire.NewReader(stream, l.cfg.MaxFrame)
 	// A peer that refuses the stream may have closed it already: its goodbye
@@ -77,22 +81,33 @@ func (l *Link) greet(ctx context.Context, s *session) error {
 		l.mu.Unlock()
 		return closed(stream, errNoHello)
 	}
-	s.greeted = true
-	if theirs.KnownBoot == l.cfg.Boot {
-		l.ledger.recover(theirs.Seen)
-	} else {
-		l.ledger.forget()
-	}
+	s.greeted, s.boot = true, theirs.Boot
+	l.resume(s, hello.Sent, theirs)
 	l.mu.Unlock()
 	select {
 	case <-l.kick: // it has done its work
 	default:
 	}
-	s.boot = theirs.Boot
 	l.setUp(s, theirs)
 	l.cfg.OnHello(theirs)
 	l.cfg.OnInterest(theirs.Interest)
 	return nil
+}
+
+// resume makes a session the current one, after a hello that said sent and was
+// answered. The same run of the peer gets again what it did not get, and nothing
+// else; what was in flight to an earlier run is lost with it, or its roles have
+// worked it off already. The caller has the lock.
+func (l *Link) resume(s *session, sent uint64, theirs *wire.Hello) {
+	if theirs.KnownBoot == l.cfg.Boot && l.session != nil && l.session.boot == theirs.Boot {
+		l.outbox.Confirm(l.ledger.resume(sent, theirs.Seen))
+	} else {
+		l.ledger.drop(kozo.Cut, l.outbox.Kept())
+		l.outbox.Confirm(l.outbox.Kept())
+		l.ledger.begin(sent)
+	}
+	l.outbox.Rewind()
+	l.session, l.serving = s, true
 }
 
 var errNoHello = errors.New("connected, but the peer did not say hello in time")

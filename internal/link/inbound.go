@@ -53,6 +53,7 @@ type Inbound struct {
 	idle    chan struct{} // closed when none is served any more; nil if nobody waits
 	since   time.Time
 	boot    wire.Boot // of the peer, as far as it is known
+	stream  uint64    // which of its streams the current one is, or the last one
 	got     uint64    // number of the last message of that boot which arrived
 
 	accepted uint64
@@ -168,8 +169,8 @@ func (r *receiver) hello(ctx context.Context, reader *wire.Reader, limit time.Du
 	return theirs, nil
 }
 
-// errOvertaken is for a hello that was held up on its way, while messages of a
-// later stream arrived: it is not the newest.
+// errOvertaken is for a hello that was held up on its way, while that of a later
+// stream arrived: it is not the newest.
 var errOvertaken = errors.New("overtaken by a newer stream of the same node")
 
 // takeOver makes r the current receiver instead of that of an older stream. It
@@ -177,22 +178,22 @@ var errOvertaken = errors.New("overtaken by a newer stream of the same node")
 func (r *receiver) takeOver(theirs *wire.Hello) (boot wire.Boot, seen uint64, err error) {
 	in := r.in
 	in.mu.Lock()
-	if in.boot == theirs.Boot && theirs.Sent < in.got {
+	if in.boot == theirs.Boot && theirs.Stream <= in.stream {
 		in.mu.Unlock()
 		return boot, seen, errOvertaken
 	}
 	old := in.current
 	in.current, in.since = r, time.Now()
-	for in.delivering { // what the old stream brought comes before what r will bring
+	boot, seen = in.boot, in.got // the old stream brings nothing more
+	if in.boot != theirs.Boot {
+		in.boot, in.got = theirs.Boot, 0
+	}
+	in.stream = theirs.Stream
+	r.number = max(in.got, theirs.Sent) // what is not sent again has not been got yet
+	for in.delivering {                 // what the old stream brought comes before what r will bring
 		in.delivered.Wait()
 	}
-	if in.current == r {
-		boot, seen = in.boot, in.got
-		if in.boot != theirs.Boot {
-			in.boot, in.got = theirs.Boot, 0
-		}
-		r.number = theirs.Sent
-	} else {
+	if in.current != r {
 		err = ErrReplaced
 	}
 	in.mu.Unlock()

@@ -1,125 +1,59 @@
 package link
 
 import (
+	"math"
 	"testing"
-
-	"pgregory.net/rapid"
 
 	"kozo"
 )
 
 func newLedger() *ledger { return &ledger{dropped: map[kozo.Cause]uint64{}} }
 
-func TestWhatThePeerGotBeforeTheCutMovesToDelivered(t *testing.T) {
+func TestWhatWasGivenUpMovesToDeliveredIfThePeerGotIt(t *testing.T) {
 	l := newLedger()
 	l.offered, l.written = 100, 100
-	l.confirm(40)
-	l.cut()
-	if l.dropped[kozo.Cut] != 60 || l.delivered != 40 || l.inFlight() != 0 {
+	if n := l.confirm(40); n != 40 {
+		t.Fatalf("it was news for %d", n)
+	}
+	l.giveUp(20)
+	l.giveUp(10) // a little later
+	if l.dropped[kozo.Cut] != 30 || l.delivered != 40 || l.inFlight() != 30 || l.settled != 70 {
 		t.Fatalf("%+v", l)
 	}
-	l.recover(60)
-	if l.dropped[kozo.Cut] != 40 || l.delivered != 60 {
-		t.Fatalf("%+v", l)
+	if n := l.resume(70, 60); n != 0 || l.dropped[kozo.Cut] != 10 || l.delivered != 60 || l.inFlight() != 0 || l.written != 70 {
+		t.Fatalf("%d, %+v", n, l)
 	}
-	l.recover(100) // a second hello cannot change what is final
-	if l.dropped[kozo.Cut] != 40 || l.delivered != 60 {
+	l.written += 30         // they are sent again
+	l.resume(70, 100)       // and have all arrived
+	l.giveUp(0)             // of an end that cut nothing
+	_ = l.resume(100, 1000) // a second hello cannot change what is final
+	if l.dropped[kozo.Cut] != 10 || l.delivered != 90 || l.written != 100 {
 		t.Fatalf("%+v", l)
 	}
 }
 
-func TestAPeerThatHasForgottenEverythingLeavesTheCutAsItIs(t *testing.T) {
+func TestWhatArrivedBeforeTheEndIsNotSentAgain(t *testing.T) {
 	l := newLedger()
 	l.offered, l.written = 10, 10
-	l.cut()
-	l.forget()
-	l.recover(10)
-	if l.dropped[kozo.Cut] != 10 || l.delivered != 0 {
-		t.Fatalf("%+v", l)
+	l.confirm(2)
+	l.giveUp(3)
+	if n := l.resume(5, 7); n != 2 || l.delivered != 7 || l.dropped[kozo.Cut] != 0 || l.written != 7 || l.settled != 7 {
+		t.Fatalf("%d, %+v", n, l)
 	}
 }
 
-func TestAHelloWhoseAnswerWasLostChangesNothing(t *testing.T) {
-	l := newLedger()
-	l.offered, l.written = 10, 10
-	l.cut()
-	l.cut() // of a stream that never carried a message
-	l.recover(7)
-	if l.dropped[kozo.Cut] != 3 || l.delivered != 7 {
-		t.Fatalf("%+v", l)
-	}
-}
-
-// TestLedgerAlwaysAddsUp drives a ledger and a receiver with random events, and
-// compares the ledger with what the receiver really got.
-func TestLedgerAlwaysAddsUp(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+func TestWhatAPeerSaysCannotBreakTheLedger(t *testing.T) {
+	for _, seen := range []uint64{0, 1, 5, 6, math.MaxUint64} {
 		l := newLedger()
-		queued := 0
-		var got, confirmed uint64 // number of the last message that arrived, and of those confirmed
-		received := uint64(0)     // how many arrived
-		up := false
-		t.Repeat(map[string]func(*rapid.T){
-			"offer": func(t *rapid.T) {
-				n := rapid.IntRange(1, 5).Draw(t, "n")
-				l.offered += uint64(n)
-				queued += n
-			},
-			"drop": func(t *rapid.T) {
-				n := rapid.IntRange(0, queued).Draw(t, "n")
-				queued -= n
-				l.drop(kozo.QueueFull, n)
-			},
-			"write": func(t *rapid.T) {
-				if up {
-					n := rapid.IntRange(0, queued).Draw(t, "n")
-					queued -= n
-					l.written += uint64(n)
-				}
-			},
-			"arrive": func(t *rapid.T) {
-				if up && l.written > 0 {
-					from := max(got, l.cutTo, l.settled)
-					n := rapid.Uint64Range(0, l.written-min(from, l.written)).Draw(t, "n")
-					if n > 0 {
-						got = from + n
-						received += n
-					}
-				}
-			},
-			"confirm": func(*rapid.T) {
-				if up {
-					l.confirm(got)
-					confirmed = got
-				}
-			},
-			"cut": func(*rapid.T) {
-				l.cut()
-				up = false
-			},
-			"lost hello": func(*rapid.T) {
-				if !up {
-					l.cut()
-				}
-			},
-			"hello": func(*rapid.T) {
-				if !up {
-					l.recover(got)
-					confirmed = got
-					up = true
-					if l.delivered != received {
-						t.Fatalf("delivered %d, received %d", l.delivered, received)
-					}
-				}
-			},
-			"": func(t *rapid.T) {
-				if s := l.status(queued); !s.Balanced() {
-					t.Fatalf("%+v", s)
-				}
-				if l.delivered > received {
-					t.Fatalf("confirmed %d: delivered %d, but only %d arrived", confirmed, l.delivered, received)
-				}
-			},
-		})
-	})
+		l.offered, l.written = 10, 10
+		l.confirm(3)
+		l.giveUp(3)
+		n := l.resume(6, seen)
+		if kept := 4 - n; kept < 0 || !l.status(0, kept).Balanced() || l.written < 6 || l.written > 10 || l.inFlight() != 0 {
+			t.Errorf("seen %d: %d, %+v", seen, n, l)
+		}
+		if l.confirm(math.MaxUint64) != 0 {
+			t.Errorf("seen %d: it confirms what was not written", seen)
+		}
+	}
 }

@@ -96,11 +96,21 @@ type Link struct {
 	mu      sync.Mutex
 	outbox  *queue.Frames
 	writing bool // the writer will look into the outbox again before it sleeps
+	blocked bool // the writer sleeps until something is confirmed
 	ledger  ledger
 	flushed chan struct{} // closed when nothing is queued or in flight; nil if nobody waits
+	streams uint64        // that were opened
 	session *session      // the latest whose hello was answered
+	serving bool          // it has not ended
 	state   state
 }
+
+// mostUnconfirmed is how many bytes are on their way at most: no more than an SSH
+// channel takes without an answer.
+const mostUnconfirmed = 2 << 20
+
+// window is how many bytes of memory what is on its way may take.
+func window(cfg Config) int { return min(cfg.QueueSize, mostUnconfirmed) }
 
 // New makes a link. It does nothing before Run.
 func New(cfg Config) *Link {
@@ -108,7 +118,7 @@ func New(cfg Config) *Link {
 		cfg:    cfg,
 		wake:   make(chan struct{}, 1),
 		kick:   make(chan struct{}, 1),
-		outbox: queue.NewFrames(cfg.QueueLength, cfg.QueueSize),
+		outbox: queue.NewFrames(cfg.QueueLength, cfg.QueueSize, window(cfg)),
 		ledger: ledger{dropped: map[kozo.Cause]uint64{}},
 	}
 	l.state.init(cfg)
@@ -141,8 +151,17 @@ func (l *Link) Offer(head, body []byte, at time.Time) {
 
 func (l *Link) off() bool { return l.cfg.Policy == kozo.Never || l.cfg.Never != "" }
 
+// expire drops what has waited for too long. What was on its way when a stream
+// ended waits for the next one; whether it has arrived is known only then. The
+// caller has the lock.
 func (l *Link) expire(now time.Time) {
-	l.ledger.drop(kozo.Expired, l.outbox.Expire(now.Add(-l.cfg.QueueAge)))
+	again, waited := l.outbox.Expire(now.Add(-l.cfg.QueueAge))
+	l.ledger.drop(kozo.Expired, waited)
+	if l.serving {
+		l.ledger.drop(kozo.Expired, again)
+	} else {
+		l.ledger.giveUp(again)
+	}
 }
 
 // Arrived says that the peer, in the run with this boot id, has just opened a
@@ -199,7 +218,8 @@ func (l *Link) Run(ctx context.Context) error {
 	}
 	l.greeting.Wait()
 	l.mu.Lock()
-	l.ledger.drop(kozo.Cut, l.outbox.Clear())
+	kept, waited := l.outbox.Clear()
+	l.ledger.drop(kozo.Cut, kept+waited)
 	l.mu.Unlock()
 	return nil
 }
@@ -207,13 +227,10 @@ func (l *Link) Run(ctx context.Context) error {
 // wanted says whether the link should be up: always, or on demand when there is
 // something to send.
 func (l *Link) wanted() bool {
-	if l.cfg.Policy == kozo.Constant {
-		return true
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.expire(time.Now())
-	return l.outbox.Len() > 0
+	return l.cfg.Policy == kozo.Constant || !l.drained()
 }
 
 func (l *Link) waitWanted(ctx context.Context) {
@@ -247,7 +264,7 @@ func (l *Link) Flush(ctx context.Context) {
 	}
 }
 
-func (l *Link) drained() bool { return l.outbox.Len() == 0 && l.ledger.inFlight() == 0 }
+func (l *Link) drained() bool { return l.outbox.Len() == 0 && l.outbox.Kept() == 0 }
 
 // release wakes who waits in Flush, if there is no more to wait for. The caller
 // has the lock.

@@ -91,7 +91,7 @@ type tally struct {
 func (r *receiver) receive(n int, deliver func() tally) error {
 	in := r.in
 	in.mu.Lock()
-	if in.current != r { // the opener counts them as cut
+	if in.current != r { // the opener sends them again on the newer stream
 		left := r.left
 		in.mu.Unlock()
 		if left {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"time"
 
-	"kozo/internal/queue"
 	"kozo/internal/wire"
 )
 
@@ -59,8 +58,8 @@ func (l *Link) serve(ctx context.Context, s *session) *session {
 		err = ErrStopped
 	}
 	l.mu.Lock()
-	l.ledger.cut()
-	l.writing = false
+	l.serving, l.writing = false, false
+	l.outbox.Rewind()
 	l.mu.Unlock()
 	l.setDown(err)
 	return nil
@@ -74,32 +73,32 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 	if err := w.ping(s.stream); err != nil {
 		return nil, err
 	}
-	var chunk *queue.Chunk
 	for {
-		// A ping goes between two chunks, however much there is to send.
+		// A ping goes between two chunks, and a link moves, however much there is
+		// to send.
 		select {
 		case <-beat.c:
 			beat.next()
 			if err := w.ping(s.stream); err != nil {
 				return nil, err
 			}
+		case n, ok := <-better:
+			if !ok { // the probing has ended: so will this, in a moment
+				better = nil
+			} else if l.move(ctx, s, w, n, beat) {
+				return n, nil
+			}
 		default:
 		}
-		var flushing bool
-		if chunk, flushing = l.take(chunk); chunk != nil {
-			first, rest := chunk.Bytes()
-			if _, err := s.stream.Write(first); err != nil {
+		first, rest, waits := l.take()
+		if len(first) > 0 {
+			if err := w.write(s.stream, first, rest); err != nil {
 				return nil, err
-			}
-			if len(rest) > 0 {
-				if _, err := s.stream.Write(rest); err != nil {
-					return nil, err
-				}
 			}
 			continue
 		}
-		if flushing {
-			if err := w.ping(s.stream); err != nil {
+		if waits && w.unasked > 0 {
+			if err := w.ask(s.stream); err != nil {
 				return nil, err
 			}
 		}
@@ -111,7 +110,7 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 				return nil, err
 			}
 		case n, ok := <-better:
-			if !ok { // the probing has ended: so will this, in a moment
+			if !ok {
 				better = nil
 			} else if l.move(ctx, s, w, n, beat) {
 				return n, nil
@@ -125,50 +124,77 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 	}
 }
 
-// take moves a chunk of frames from the outbox to the stream's side of the
-// ledger; the last one has been written. flushing says that somebody waits for
-// the confirmation of what is in flight.
-func (l *Link) take(last *queue.Chunk) (chunk *queue.Chunk, flushing bool) {
+// take takes frames out of the outbox to be written; the last ones have been.
+// waits says that there are none, but that somebody waits for the confirmation of
+// what is in flight.
+func (l *Link) take() (first, rest []byte, waits bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if last != nil {
-		l.outbox.Recycle(last)
-	}
-	if l.outbox.Len() > 0 {
+	if l.outbox.Ready() {
 		l.expire(time.Now())
 	}
-	if chunk = l.outbox.Take(); chunk != nil {
-		l.ledger.written += uint64(chunk.Len())
-	}
-	l.writing = chunk != nil
+	first, rest, n := l.outbox.Take()
+	l.ledger.written += uint64(n)
+	l.writing = n > 0
+	l.blocked = n == 0 && l.outbox.Ready()
 	l.release()
-	return chunk, l.flushed != nil
+	return first, rest, l.blocked || l.flushed != nil
 }
 
-// watch is the reading side of a session: what the peer says about how it is
-// doing.
+// watch is what goes on in a session beside the messages: what the peer is asked,
+// and what it says about how it is doing.
 type watch struct {
 	link    *Link
 	session *session
 	pongs   *pongs
 
+	// The writer's.
+	pings   uint64 // that were sent
+	unasked int    // bytes that were written since the last one
+
 	// Guarded by the lock of the link.
-	pingID   uint64
-	pingSent time.Time
+	beatID   uint64 // of the ping of the last heartbeat
+	beatSent time.Time
 }
 
-// ping asks the peer for a sign of life and for what it has received. The peer
-// echoes the number, so that a late answer is not taken for that to a later ping.
+// askAfter is the part of the window after which the peer is asked what has
+// arrived: so its answers come long before the window is full.
+const askAfter = 8
+
+// write writes frames of messages.
+func (w *watch) write(stream io.Writer, first, rest []byte) error {
+	if _, err := stream.Write(first); err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		if _, err := stream.Write(rest); err != nil {
+			return err
+		}
+	}
+	if w.unasked += len(first) + len(rest); w.unasked < window(w.link.cfg)/askAfter {
+		return nil
+	}
+	return w.ask(stream)
+}
+
+// ask asks the peer for what it has received.
+func (w *watch) ask(stream io.Writer) error {
+	w.pings++
+	w.unasked = 0
+	_, err := stream.Write(wire.AppendPing(nil, wire.Ping{ID: w.pings, Wall: time.Now().UnixNano()}))
+	return err
+}
+
+// ping asks the peer at a heartbeat, for a sign of life too. The peer echoes the
+// number, so that a late answer is not taken for that to a later ping, or that
+// of a ping that waited behind messages for that of a heartbeat.
 func (w *watch) ping(stream io.Writer) error {
 	l := w.link
 	l.mu.Lock()
 	l.outbox.Trim()
-	w.pingID++
-	w.pingSent = time.Now()
-	p := wire.Ping{ID: w.pingID, Wall: w.pingSent.UnixNano()}
+	w.beatID, w.beatSent = w.pings+1, time.Now()
 	l.mu.Unlock()
-	_, err := stream.Write(wire.AppendPing(nil, p))
-	return err
+	return w.ask(stream)
 }
 
 // read works off the frames that the peer sends back, until one is wrong or the
@@ -228,7 +254,7 @@ func (w *watch) timing(p *wire.Pong) {
 	l := w.link
 	now := time.Now()
 	l.mu.Lock()
-	id, sent := w.pingID, w.pingSent
+	id, sent := w.beatID, w.beatSent
 	l.mu.Unlock()
 	if p.ID != id {
 		return
@@ -247,11 +273,19 @@ func Lifetime(heartbeat time.Duration) time.Duration {
 	return time.Duration(lifetime * float64(heartbeat))
 }
 
+// confirm notes what the peer has got. Nothing is written on the next session
+// while this one is read, so a number that comes late is not taken for that of a
+// later message.
 func (w *watch) confirm(seen uint64) {
 	l := w.link
 	l.mu.Lock()
-	l.ledger.confirm(seen)
+	l.outbox.Confirm(l.ledger.confirm(seen))
+	wake := l.blocked
+	l.blocked = false
 	l.release()
 	l.mu.Unlock()
+	if wake {
+		signal(l.wake)
+	}
 	signal(w.pongs.settled)
 }

@@ -130,7 +130,6 @@ func (l *Link) setTried(target int, err error) {
 func (l *Link) setUp(s *session, hello *wire.Hello) {
 	l.mu.Lock()
 	st := &l.state
-	l.session = s
 	st.word, st.since, st.reason, st.next = stateUp, time.Now(), "", time.Time{}
 	st.transport, st.endpoint, st.rides = s.transport, s.endpoint, s.rides
 	st.connects++
@@ -191,5 +190,5 @@ func (l *Link) Fill(out *status.Link) {
 	if !l.off() {
 		l.expire(time.Now())
 	}
-	out.Out = l.ledger.status(l.outbox.Len())
+	out.Out = l.ledger.status(l.outbox.Len(), l.outbox.Kept())
 }

@@ -45,6 +45,11 @@ func helloOf(boot byte, sent uint64) []byte {
 	return wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{boot}, Sent: sent})
 }
 
+// opening is the hello of an opener.
+func opening(boot byte, stream, sent uint64) []byte {
+	return wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{boot}, Stream: stream, Sent: sent})
+}
+
 // manyFilters make a frame that is larger than what a line holds in memory.
 func manyFilters() []kozo.Filter {
 	filters := make([]kozo.Filter, wire.MaxFilters)
@@ -100,10 +105,10 @@ func TestStreamThatIsReplacedDoesNotEndASharedConnection(t *testing.T) {
 			return newFar(t, other)
 		}
 		old := serve()
-		old.write(helloOf(1, 0))
+		old.write(opening(1, 1, 0))
 		old.hello()
 		next := serve()
-		next.write(helloOf(1, 0))
+		next.write(opening(1, 2, 0))
 		next.hello()
 		old.write(wire.AppendPing(nil, wire.Ping{ID: 1})) // it was on its way
 		time.Sleep(time.Minute)
@@ -281,12 +286,12 @@ func TestWhatAnOlderStreamBroughtComesFirst(t *testing.T) {
 		}
 		in := NewInbound(cfg)
 		old, _ := served(t, in)
-		old.write(helloOf(1, 0))
+		old.write(opening(1, 1, 0))
 		old.hello()
 		old.write(message("one"))
 		synctest.Wait()
 		next, _ := served(t, in)
-		next.write(helloOf(1, 1), message("two"))
+		next.write(opening(1, 2, 1), message("two"))
 		synctest.Wait()
 		close(slow)
 		if h := next.hello(); h.Seen != 1 {
@@ -303,13 +308,15 @@ func TestALateHelloDoesNotReplaceANewerStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := newInbound(&mailbox{})
 		f, done := served(t, in)
-		f.write(helloOf(1, 3), message("four"))
+		f.write(opening(1, 3, 3), message("four"))
 		f.hello()
 		f.want(wire.TypeAck)
-		late, lateDone := served(t, in)
-		late.write(helloOf(1, 3)) // as it was before the fourth message
-		if err := <-lateDone; !errors.Is(err, errOvertaken) {
-			t.Errorf("the late one: %v", err)
+		for stream := range uint64(4) { // the current one too, if somebody plays it again
+			late, lateDone := served(t, in)
+			late.write(opening(1, stream, 3))
+			if err := <-lateDone; !errors.Is(err, errOvertaken) {
+				t.Errorf("the late one, %d: %v", stream, err)
+			}
 		}
 		synctest.Wait()
 		select {
@@ -355,6 +362,7 @@ func TestLinkThatProbesForABetterTargetCanBeStopped(t *testing.T) {
 	for range 20 { // whether the end of the probing is seen first is a matter of chance
 		synctest.Test(t, func(t *testing.T) {
 			l, fars := dialled(t, func(cfg *Config) {
+				cfg.QueueSize = 1 << 20
 				worse := cfg.Targets[0]
 				worse.Rank = 1
 				better := worse

@@ -471,7 +471,7 @@ func TestOldStreamDeliversNothingAfterANewHello(t *testing.T) {
 		old.want(wire.TypeAck)
 
 		next, _ := served(t, in)
-		next.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{1}, Sent: 5}))
+		next.write(wire.AppendHello(nil, &wire.Hello{Version: wire.Version, Boot: wire.Boot{1}, Stream: 1, Sent: 5}))
 		if h := next.hello(); h.KnownBoot != (wire.Boot{1}) || h.Seen != 2 {
 			t.Errorf("%+v", h)
 		}

@@ -5,81 +5,55 @@ package queue
 
 import "time"
 
-const (
-	// ChunkSize is the size of a full chunk: as much as one SSH packet holds, and
-	// the runtime allocates cheaply.
-	ChunkSize = 32<<10 - 8
-
-	smallChunk = 512     // the first one
-	largeFrame = 8 << 10 // has a chunk alone, so that little of others stays empty
-
-	// What a queue keeps for longer. More than that was for a burst.
-	keepBytes = 64 << 10
-	keepCount = 512
-)
-
 // Frames holds encoded frames back to back in chunks of bytes, without a slice
-// for each, to be written chunk by chunk. It is bounded in frames and in their
-// bytes; the chunks are allocated only as they are needed, used again, and
-// released by Trim. It is not safe for concurrent use: its owner has the lock.
+// for each. A frame waits until it is taken to be written, and is kept until it
+// is confirmed, so that it can be taken again. What waits is bounded in frames
+// and in their bytes, what is kept in memory; the chunks are allocated only as
+// they are needed, used again, and released by Trim. It is not safe for
+// concurrent use: its owner has the lock.
 type Frames struct {
-	maxCount, maxBytes int
+	maxCount, maxBytes int // of what waits
+	window             int // bytes of chunks from which something was taken
 
-	oldest, newest *Chunk // a list; nil if the queue is empty
-	spare          *Chunk // a list of empty ones
-	spareBytes     int
-	count, bytes   int
-	most           int // bytes since the last Trim
+	oldest, newest *chunk // a list; nil if the queue is empty
+	head           place  // of the oldest frame
+	next           place  // of the one that is to be taken next
+	fresh          place  // of the first one that was never taken
+
+	waiting, kept tally
+	held          int    // bytes of the chunks from which something was taken
+	busy          *chunk // may still be read by whoever took from it
+
+	spare      *chunk // a list of empty ones
+	spareBytes int
+	most       int // bytes since the last Trim
 
 	base time.Time // what the times of the marks count from
 }
 
-// Chunk is some frames back to back.
-type Chunk struct {
-	data  []byte
-	marks []mark
-
-	from  int // where the first frame begins that has not been dropped
-	first int // its number
-
-	rest  []byte // of a frame that has no room in data; others may have it too
-	alone bool   // has one frame and gets no more
-	next  *Chunk
-}
-
-// mark is the length of a frame and when it was queued.
-type mark struct {
-	at   time.Duration // since base, by the monotonic clock
-	size int
-}
-
-// Bytes returns the frames, in two parts of which the second one is often empty.
-// They are not to be changed.
-func (c *Chunk) Bytes() (first, rest []byte) { return c.data[c.from:], c.rest }
-
-// Len returns the number of frames.
-func (c *Chunk) Len() int { return len(c.marks) - c.first }
-
-// NewFrames returns a queue for at most maxCount frames that have at most
-// maxBytes bytes together.
-func NewFrames(maxCount, maxBytes int) *Frames {
-	return &Frames{maxCount: max(maxCount, 0), maxBytes: max(maxBytes, 0)}
+// NewFrames returns a queue in which at most maxCount frames wait that have at
+// most maxBytes bytes together. What was taken and not confirmed takes at most
+// window bytes, or what one chunk has if that is more.
+func NewFrames(maxCount, maxBytes, window int) *Frames {
+	return &Frames{maxCount: max(maxCount, 0), maxBytes: max(maxBytes, 0), window: window}
 }
 
 // Push puts a frame into the queue, which consists of head and body; at is the
 // time from which its age counts. head is copied. The body, which may be nil, may
 // be kept, so nobody must change it any more. dropped is the number of the oldest
-// frames that had to go for it. ok is false if the queue could not hold the frame
-// even when empty: then nothing changes.
+// waiting frames that had to go for it. ok is false if the queue could not hold
+// the frame even when empty: then nothing changes.
 func (q *Frames) Push(head, body []byte, at time.Time) (dropped int, ok bool) {
 	size := len(head) + len(body)
 	if size > q.maxBytes || q.maxCount == 0 {
 		return 0, false
 	}
-	for q.count == q.maxCount || q.bytes+size > q.maxBytes {
-		q.drop()
+	for q.waiting.count == q.maxCount || q.waiting.bytes+size > q.maxBytes {
+		q.fresh.seek()
+		q.waiting.add(-1, -q.forget(q.fresh))
 		dropped++
 	}
+	q.settle(dropped)
 	if q.base.IsZero() {
 		q.base = at
 	}
@@ -94,130 +68,126 @@ func (q *Frames) Push(head, body []byte, at time.Time) (dropped int, ok bool) {
 	}
 	c.data = append(c.data, body...)
 	c.marks = append(c.marks, mark{at: at.Sub(q.base), size: size})
-	q.count++
-	q.bytes += size
-	q.most = max(q.most, q.bytes)
+	c.live++
+	q.waiting.add(1, size)
+	q.most = max(q.most, q.total())
 	return dropped, true
 }
 
-// chunk returns an empty chunk with room for so many bytes. If it is not for one
-// frame alone it is the larger, the more there is in the queue.
-func (q *Frames) chunk(room int, alone bool) *Chunk {
-	want := room
-	if !alone {
-		if want = max(room, smallChunk); q.newest != nil {
-			want = max(want, 2*cap(q.newest.data))
+// Take takes the next n frames to be written: first those that are to be taken
+// again, and only as many as are in one chunk, which has [ChunkSize] bytes, or a
+// large frame. They come in two parts, of which the second one is often empty;
+// they are not to be changed, and valid until the next call of Take or Rewind. n
+// is 0 if there are none, or if so much is kept that they have to wait.
+func (q *Frames) Take() (first, rest []byte, n int) {
+	q.written()
+	if !q.next.seek() {
+		return nil, nil, 0
+	}
+	c, begin := q.next.c, q.next
+	if !c.taken {
+		if q.held > 0 && q.held+c.memory() > q.window {
+			return nil, nil, 0
 		}
-		want = max(min(want, ChunkSize, q.maxBytes), room)
+		c.taken = true
+		q.held += c.memory()
 	}
-	c := q.spare
-	if c == nil || alone && cap(c.data) > 2*room {
-		return &Chunk{data: make([]byte, 0, want), alone: alone}
+	end := begin.run()
+	if q.fresh.seek(); q.fresh.c == c && q.fresh.i < end.i {
+		count, bytes := end.i-q.fresh.i, end.offset-q.fresh.offset
+		q.waiting.add(-count, -bytes)
+		q.kept.add(count, bytes)
+		q.fresh = end
 	}
-	q.spare, c.next = c.next, nil
-	q.spareBytes -= cap(c.data)
-	if cap(c.data) < want {
-		c.data = make([]byte, 0, want)
+	q.next, q.busy = end, c
+	if c.alone {
+		return c.data, c.rest, 1
 	}
-	c.alone = alone
-	return c
+	return c.data[begin.offset:end.offset], nil, end.i - begin.i
 }
 
-func (q *Frames) add(c *Chunk) {
-	if q.newest == nil {
-		q.oldest = c
-	} else {
-		q.newest.next = c
-	}
-	q.newest = c
-}
+// Ready says whether there is something to be taken, be it that it has to wait.
+func (q *Frames) Ready() bool { return q.next.seek() }
 
-// Take takes out the oldest frames, as many as are in one chunk: those that fit
-// into [ChunkSize] bytes, roughly, or a large one. It returns nil if there is
-// none. Whoever has written a chunk gives it back with [Frames.Recycle].
-func (q *Frames) Take() *Chunk {
-	c := q.oldest
-	if c == nil {
-		return nil
-	}
-	q.count -= c.Len()
-	q.bytes -= len(c.data) - c.from + len(c.rest)
-	q.unlink()
-	return c
-}
-
-// unlink takes the oldest chunk out of the list.
-func (q *Frames) unlink() {
-	c := q.oldest
-	if q.oldest, c.next = c.next, nil; q.oldest == nil {
-		q.newest = nil
+// Confirm forgets the n oldest frames, which were taken and have arrived.
+func (q *Frames) Confirm(n int) {
+	for ; n > 0 && q.head.seek(); n-- {
+		q.kept.add(-1, -q.forget(q.head))
 	}
 }
 
-// Recycle keeps a chunk to be used again, if it is worth it.
-func (q *Frames) Recycle(c *Chunk) {
-	size := cap(c.data)
-	// Chunks are not filled to the last byte.
-	if size > ChunkSize || q.bytes+q.spareBytes+size > q.most+q.most/4+min(keepBytes, q.maxBytes) {
-		return
-	}
-	if cap(c.marks) > keepCount {
-		c.marks = nil
-	}
-	*c = Chunk{data: c.data[:0], marks: c.marks[:0], next: q.spare}
-	q.spare = c
-	q.spareBytes += size
+// Rewind makes all that was taken and is not confirmed to be taken again, in the
+// same order. Nobody reads any more what Take returned.
+func (q *Frames) Rewind() {
+	q.written()
+	q.next = q.head
 }
 
-// Trim releases what was needed for the most that was in the queue since the last
-// Trim, and is not needed now. It is to be called now and then.
-func (q *Frames) Trim() {
-	q.most = q.bytes
-	for q.spareBytes > keepBytes {
-		q.spareBytes -= cap(q.spare.data)
-		q.spare = q.spare.next
+// Expire drops the frames that are to be taken and were queued before a time: so
+// many of those that are to be taken again, and of those that wait. It expects
+// that frames were pushed in the order of their times.
+func (q *Frames) Expire(before time.Time) (again, waited int) {
+	limit := before.Sub(q.base)
+	for q.next.seek() && q.next.c.marks[q.next.i].at < limit {
+		q.fresh.seek()
+		if q.next == q.fresh {
+			q.waiting.add(-1, -q.forget(q.next))
+			waited++
+		} else {
+			q.kept.add(-1, -q.forget(q.next))
+			again++
+		}
 	}
+	q.settle(again + waited)
+	return again, waited
 }
 
-// Expire drops the frames that were queued before a time, and returns their
-// number. It expects that frames were pushed in the order of their times.
-func (q *Frames) Expire(before time.Time) int {
-	n := 0
-	for q.count > 0 && q.oldest.marks[q.oldest.first].at < before.Sub(q.base) {
-		q.drop()
-		n++
+// Clear drops everything: so many frames that were kept, and that waited.
+func (q *Frames) Clear() (kept, waited int) {
+	kept, waited = q.kept.count, q.waiting.count
+	for c := q.oldest; c != nil; c = q.oldest {
+		q.remove(c)
 	}
-	return n
-}
-
-// Clear drops everything, and returns the number of the frames.
-func (q *Frames) Clear() int {
-	n := q.count
-	q.oldest, q.newest = nil, nil
-	q.count, q.bytes = 0, 0
+	q.waiting, q.kept, q.busy = tally{}, tally{}, nil
 	q.Trim()
-	return n
+	return kept, waited
 }
 
-// Len returns the number of frames in the queue.
-func (q *Frames) Len() int { return q.count }
+// Len returns the number of frames that wait.
+func (q *Frames) Len() int { return q.waiting.count }
 
-// Bytes returns the number of bytes in the queue.
-func (q *Frames) Bytes() int { return q.bytes }
+// Bytes returns the number of bytes that wait.
+func (q *Frames) Bytes() int { return q.waiting.bytes }
 
-// drop drops the oldest frame.
-func (q *Frames) drop() {
-	c := q.oldest
-	size := c.marks[c.first].size
-	c.from += size
-	c.first++
-	q.count--
-	q.bytes -= size
-	if c.Len() == 0 {
-		q.unlink()
-		q.Recycle(c)
+// Kept returns the number of frames that were taken and are not confirmed.
+func (q *Frames) Kept() int { return q.kept.count }
+
+func (q *Frames) total() int { return q.waiting.bytes + q.kept.bytes }
+
+// forget lets the frame at a place go, and returns its size.
+func (q *Frames) forget(p place) (size int) {
+	m := &p.c.marks[p.i]
+	size = m.size
+	m.size = ^size
+	if p.c.live--; p.c.live == 0 {
+		q.remove(p.c)
 	}
-	if q.count == 0 { // nobody may be there to call it
+	return size
+}
+
+// written notes that nobody reads any more what Take returned.
+func (q *Frames) written() {
+	if c := q.busy; c != nil {
+		if q.busy = nil; c.live == 0 {
+			q.recycle(c)
+		}
+	}
+}
+
+// settle is called after so many frames were dropped: if the queue is empty then,
+// there may be nobody to call Trim.
+func (q *Frames) settle(dropped int) {
+	if dropped > 0 && q.oldest == nil {
 		q.Trim()
 	}
 }

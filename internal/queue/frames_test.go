@@ -2,36 +2,82 @@ package queue
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 )
 
-// TestFramesModel compares the queue with one that anybody can see is right.
-func TestFramesModel(t *testing.T) {
-	type frame struct {
-		data []byte
-		at   time.Time
+// model is a queue that anybody can see is right. Its first `kept` frames were
+// taken and are not confirmed, and `next` of these are not to be taken again.
+type model struct {
+	maxCount, maxBytes int
+	frames             []modelFrame
+	kept, next         int
+}
+
+type modelFrame struct {
+	data []byte
+	at   time.Time
+}
+
+func bytesOf(frames []modelFrame) (n int) {
+	for _, f := range frames {
+		n += len(f.data)
 	}
-	rapid.Check(t, func(t *rapid.T) {
-		maxCount := rapid.IntRange(0, 40).Draw(t, "maxCount")
-		scale := rapid.SampledFrom([]int{1, 100}).Draw(t, "scale")
-		maxBytes := scale * rapid.IntRange(0, 2000).Draw(t, "maxBytes")
-		q := NewFrames(maxCount, maxBytes)
-		// The chunk that was taken and not given back, and what must be in it.
-		var held *Chunk
-		var holds []byte
-		most := 0 // bytes since the last trim
-		var model []frame
-		size := func() (n int) {
-			for _, f := range model {
-				n += len(f.data)
-			}
-			return n
+	return n
+}
+
+func (m *model) waiting() []modelFrame { return m.frames[m.kept:] }
+
+func (m *model) drop(i int) { m.frames = slices.Delete(m.frames, i, i+1) }
+
+func (m *model) push(f modelFrame) (dropped int, ok bool) {
+	if len(f.data) > m.maxBytes || m.maxCount == 0 {
+		return 0, false
+	}
+	m.frames = append(m.frames, f)
+	for len(m.waiting()) > m.maxCount || bytesOf(m.waiting()) > m.maxBytes {
+		m.drop(m.kept)
+		dropped++
+	}
+	return dropped, true
+}
+
+func (m *model) expire(before time.Time) (again, waited int) {
+	for m.next < len(m.frames) && m.frames[m.next].at.Before(before) {
+		if m.next < m.kept {
+			m.kept--
+			again++
+		} else {
+			waited++
 		}
+		m.drop(m.next)
+	}
+	return again, waited
+}
+
+// TestFramesModel compares the queue with the model.
+func TestFramesModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		scale := rapid.SampledFrom([]int{1, 100}).Draw(t, "scale")
+		m := &model{
+			maxCount: rapid.IntRange(0, 40).Draw(t, "maxCount"),
+			maxBytes: scale * rapid.IntRange(0, 2000).Draw(t, "maxBytes"),
+		}
+		window := scale * rapid.IntRange(0, 2000).Draw(t, "window")
+		q := NewFrames(m.maxCount, m.maxBytes, window)
+		// What was taken last, and what must be in it until the next time.
+		var first, rest, holds []byte
+		most := 0 // bytes since the last trim
 		now := time.Now()
 		next := byte(0)
+		unchanged := func(t *rapid.T) {
+			if got := slices.Concat(first, rest); !bytes.Equal(got, holds) {
+				t.Fatalf("what was taken has become %q", got)
+			}
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"push many small": func(t *rapid.T) {
 				for range rapid.IntRange(5, 25).Draw(t, "count") {
@@ -39,10 +85,7 @@ func TestFramesModel(t *testing.T) {
 					if _, ok := q.Push([]byte{next}, nil, now); !ok {
 						return // not even one fits; "push" looks at that
 					}
-					model = append(model, frame{[]byte{next}, now})
-					for len(model) > maxCount || size() > maxBytes {
-						model = model[1:]
-					}
+					m.push(modelFrame{[]byte{next}, now})
 				}
 			},
 			"push": func(t *rapid.T) {
@@ -57,79 +100,92 @@ func TestFramesModel(t *testing.T) {
 				}
 				dropped, ok := q.Push(head, body, now)
 				clear(head)
-				if want := len(f) <= maxBytes && maxCount > 0; ok != want {
-					t.Fatalf("Push of %d bytes: ok is %v", len(f), ok)
-				}
-				wantDropped := 0
-				if ok {
-					model = append(model, frame{f, now})
-					for len(model) > maxCount || size() > maxBytes {
-						model = model[1:]
-						wantDropped++
-					}
-				}
-				if dropped != wantDropped {
-					t.Fatalf("Push dropped %d, the model %d", dropped, wantDropped)
+				if wantDropped, want := m.push(modelFrame{f, now}); ok != want || dropped != wantDropped {
+					t.Fatalf("Push of %d bytes: %d dropped, %v; the model %d, %v", len(f), dropped, ok, wantDropped, want)
 				}
 			},
 			"take": func(t *rapid.T) {
-				if held != nil {
-					if !bytes.Equal(whole(held), holds) {
-						t.Fatalf("what was taken has become %q", whole(held))
-					}
-					q.Recycle(held)
-				}
-				if held, holds = q.Take(), nil; held == nil {
-					if len(model) > 0 {
-						t.Fatal("Take finds nothing")
+				unchanged(t)
+				full := q.held > 0
+				var n int
+				first, rest, n = q.Take()
+				holds = slices.Concat(first, rest)
+				if n == 0 {
+					if m.next < len(m.frames) && (!full || m.next < m.kept) {
+						t.Fatalf("Take finds nothing, %d frames are kept, %d taken, of %d", m.kept, m.next, len(m.frames))
 					}
 					return
 				}
-				for _, f := range model[:held.Len()] {
-					holds = append(holds, f.data...)
+				var want []byte
+				for _, f := range m.frames[m.next : m.next+n] {
+					want = append(want, f.data...)
 				}
-				if n := held.Len(); n == 0 || n > 1 && len(holds) > max(ChunkSize, cap(held.data)) || !bytes.Equal(whole(held), holds) {
-					t.Fatalf("Take returned %d frames %q, the model %q", n, whole(held), holds)
+				if n > 1 && len(holds) > ChunkSize || !bytes.Equal(holds, want) {
+					t.Fatalf("Take returned %d frames %q, the model %q", n, holds, want)
 				}
-				model = model[held.Len():]
+				m.next += n
+				m.kept = max(m.kept, m.next)
+			},
+			"confirm": func(t *rapid.T) {
+				n := rapid.IntRange(0, m.next).Draw(t, "n")
+				q.Confirm(n)
+				unchanged(t) // as long as somebody may write it
+				m.frames, m.kept, m.next = m.frames[n:], m.kept-n, m.next-n
+			},
+			"rewind": func(t *rapid.T) {
+				unchanged(t)
+				first, rest, holds = nil, nil, nil
+				q.Rewind()
+				m.next = 0
 			},
 			"expire": func(t *rapid.T) {
 				before := now.Add(-time.Duration(rapid.IntRange(-1, 40).Draw(t, "age")))
-				want := 0
-				for len(model) > 0 && model[0].at.Before(before) {
-					model = model[1:]
-					want++
-				}
-				if got := q.Expire(before); got != want {
-					t.Fatalf("Expire dropped %d, the model %d", got, want)
+				again, waited := q.Expire(before)
+				if wantAgain, wantWaited := m.expire(before); again != wantAgain || waited != wantWaited {
+					t.Fatalf("Expire dropped %d and %d, the model %d and %d", again, waited, wantAgain, wantWaited)
 				}
 			},
 			"trim": func(t *rapid.T) {
 				q.Trim()
-				most = size()
+				most = bytesOf(m.frames)
 			},
 			"clear": func(t *rapid.T) {
-				if got := q.Clear(); got != len(model) {
-					t.Fatalf("Clear dropped %d, the model %d", got, len(model))
+				kept, waited := q.Clear()
+				if kept != m.kept || waited != len(m.waiting()) {
+					t.Fatalf("Clear dropped %d and %d, the model %d and %d", kept, waited, m.kept, len(m.waiting()))
 				}
-				model = nil
+				m.frames, m.kept, m.next = nil, 0, 0
 			},
 			"": func(t *rapid.T) {
-				if q.Len() != len(model) || q.Bytes() != size() {
-					t.Fatalf("%d frames, %d bytes; the model has %d, %d", q.Len(), q.Bytes(), len(model), size())
+				if q.Len() != len(m.waiting()) || q.Bytes() != bytesOf(m.waiting()) || q.Kept() != m.kept {
+					t.Fatalf("%d frames, %d bytes, %d kept; the model has %d, %d, %d", q.Len(), q.Bytes(), q.Kept(),
+						len(m.waiting()), bytesOf(m.waiting()), m.kept)
 				}
-				most = max(most, size())
-				if n := allocated(q); n > 2*most+2*min(ChunkSize, maxBytes)+min(keepBytes, maxBytes) {
-					t.Fatalf("%d bytes are allocated for %d, at most %d", n, size(), most)
+				if ready := m.next < len(m.frames); q.Ready() != ready {
+					t.Fatalf("Ready is %v", !ready)
+				}
+				if kept := bytesOf(m.frames[:m.kept]); q.held > max(window, largestChunk(q)) || kept > q.held {
+					t.Fatalf("%d bytes are held for %d, in a window of %d", q.held, kept, window)
+				}
+				most = max(most, bytesOf(m.frames))
+				if n := allocated(q); n > q.held+2*most+2*min(ChunkSize, m.maxBytes)+min(keepBytes, m.maxBytes) {
+					t.Fatalf("%d bytes are allocated for %d, at most %d, and %d are held", n, bytesOf(m.frames), most, q.held)
 				}
 			},
 		})
 	})
 }
 
+func largestChunk(q *Frames) (n int) {
+	for c := q.oldest; c != nil; c = c.next {
+		n = max(n, c.memory())
+	}
+	return n
+}
+
 // allocated counts the bytes of all chunks.
 func allocated(q *Frames) (n int) {
-	for _, list := range []*Chunk{q.oldest, q.spare} {
+	for _, list := range []*chunk{q.oldest, q.spare} {
 		for c := list; c != nil; c = c.next {
 			n += cap(c.data)
 		}
@@ -137,24 +193,21 @@ func allocated(q *Frames) (n int) {
 	return n
 }
 
-func whole(c *Chunk) []byte {
-	first, rest := c.Bytes()
-	return append(bytes.Clone(first), rest...)
-}
-
-// drain takes everything.
-func drain(q *Frames) (got []byte) {
-	for c := q.Take(); c != nil; c = q.Take() {
-		got = append(got, whole(c)...)
-		q.Recycle(c)
+// drain takes and confirms everything.
+func drain(q *Frames) {
+	for {
+		_, _, n := q.Take()
+		if n == 0 {
+			return
+		}
+		q.Confirm(n)
 	}
-	return got
 }
 
 // The bounds hold memory, too: what a burst needed is given back, and what is
 // needed all the time is not allocated again and again.
 func TestFramesMemory(t *testing.T) {
-	q := NewFrames(10000, 4<<20)
+	q := NewFrames(10000, 4<<20, 4<<20)
 	now := time.Now()
 	frame := make([]byte, 1000)
 	for range 4000 {
@@ -175,9 +228,7 @@ func TestFramesMemory(t *testing.T) {
 		for range 600 {
 			q.Push(frame, nil, now)
 		}
-		for c := q.Take(); c != nil; c = q.Take() {
-			q.Recycle(c)
-		}
+		drain(q)
 	}
 	cycle()
 	if allocs := testing.AllocsPerRun(100, cycle); allocs != 0 {
@@ -191,6 +242,9 @@ func TestFramesMemory(t *testing.T) {
 	for range 50 {
 		overflow()
 	}
+	if n := allocated(q); n > 5<<20 {
+		t.Errorf("a full queue has allocated %d bytes", n)
+	}
 	if allocs := testing.AllocsPerRun(100, overflow); allocs != 0 {
 		t.Errorf("a full queue allocates %v times for 100 frames", allocs)
 	}
@@ -200,7 +254,7 @@ func TestFramesMemory(t *testing.T) {
 // never written to.
 func TestFramesKeepLargeBodies(t *testing.T) {
 	body := append(make([]byte, 0, 128<<10), bytes.Repeat([]byte{7}, 100<<10)...)
-	q := NewFrames(1000, 1<<20)
+	q := NewFrames(1000, 1<<20, 1<<20)
 	q.Push([]byte{1}, nil, time.Now())
 	q.Push([]byte{2, 2}, body, time.Now())
 	q.Push([]byte{3}, nil, time.Now())
@@ -208,12 +262,11 @@ func TestFramesKeepLargeBodies(t *testing.T) {
 		t.Errorf("%d bytes are allocated", n)
 	}
 	q.Take()
-	c := q.Take()
-	first, rest := c.Bytes()
-	if len(first) != ChunkSize || len(first)+len(rest) != 2+len(body) || &rest[0] != &body[ChunkSize-2] || c.Len() != 1 {
-		t.Errorf("%d frames, %d bytes and %d", c.Len(), len(first), len(rest))
+	first, rest, n := q.Take()
+	if len(first) != ChunkSize || len(first)+len(rest) != 2+len(body) || &rest[0] != &body[ChunkSize-2] || n != 1 {
+		t.Errorf("%d frames, %d bytes and %d", n, len(first), len(rest))
 	}
-	q.Recycle(c)
+	q.Confirm(2)
 	for range 10000 {
 		q.Push(make([]byte, 100), nil, time.Now())
 	}
@@ -224,15 +277,13 @@ func TestFramesKeepLargeBodies(t *testing.T) {
 }
 
 func BenchmarkFrames(b *testing.B) {
-	q := NewFrames(1000, 4<<20)
+	q := NewFrames(1000, 4<<20, 4<<20)
 	now := time.Now()
 	frame := make([]byte, 140)
 	b.ReportAllocs()
 	for b.Loop() {
 		if q.Push(frame, nil, now); q.Len() == 200 {
-			for c := q.Take(); c != nil; c = q.Take() {
-				q.Recycle(c)
-			}
+			drain(q)
 		}
 	}
 }

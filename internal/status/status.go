@@ -62,7 +62,7 @@ type Ledger struct {
 	Sent      uint64            `json:"sent"`
 	Delivered uint64            `json:"delivered"` // confirmed by the receiver
 	Queued    uint64            `json:"queued"`
-	InFlight  uint64            `json:"in_flight"` // written, not confirmed
+	InFlight  uint64            `json:"in_flight"` // written, not confirmed; sent again if the connection ends
 	Dropped   map[string]uint64 `json:"dropped,omitempty"`
 }
 

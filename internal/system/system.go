@@ -16,8 +16,8 @@ type Settings struct {
 	Heartbeat           time.Duration `option:"heartbeat" default:"10" min:"0.1" max:"3600" doc:"Time between two heartbeats on every connection. A connection on which nothing comes back is given up before the third."`
 	ConnectionRetry     time.Duration `option:"connectionRetry" default:"60" min:"0.1" max:"86400" doc:"Longest pause between two attempts to reach a node. The first attempts after a disconnection come much sooner."`
 	OutgoingQueueLength int           `option:"outgoingQueueLength" default:"128" min:"1" max:"16777216" doc:"Most messages that wait for one other node. A newer one pushes the oldest out."`
-	OutgoingQueueSize   kozo.Size     `option:"outgoingQueueSize" default:"4MiB" min:"1KiB" max:"1GiB" doc:"Most bytes of messages that wait for one other node. No message can be larger than this."`
-	OutgoingQueueAge    time.Duration `option:"outgoingQueueAge" default:"" min:"0" max:"86400" doc:"Longest time that a message waits for its connection before it is dropped. The same as connectionRetry if it is not given, and longer where it takes long to connect, as over Tor."`
+	OutgoingQueueSize   kozo.Size     `option:"outgoingQueueSize" default:"4MiB" min:"1KiB" max:"1GiB" doc:"Most bytes of messages that wait for one other node. No message can be larger than this. As much again, but at most 2 MiB, is kept of what is on its way, to be sent again after a cut."`
+	OutgoingQueueAge    time.Duration `option:"outgoingQueueAge" default:"" min:"0" max:"86400" doc:"Longest time that a message waits for its connection before it is dropped. Applies after a cut to what was on its way, too. The same as connectionRetry if it is not given, but at least three heartbeats, and longer where it takes long to connect, as over Tor."`
 	MaxBufferReadSize   kozo.Size     `option:"maxBufferReadSize" default:"64KiB" min:"512" max:"16MiB" doc:"Most bytes to read from a connection at a time. Each read has its own time limit, so the time that a message may take grows with its size in units of this."`
 	Cipher              kozo.List     `option:"cipher" default:"aes256-gcm@openssh.com, aes128-gcm@openssh.com, chacha20-poly1305@openssh.com, aes256-ctr" doc:"Ciphers, by their SSH names, best first. Two nodes use the first one of the dialling node that both have."`
 	HMAC                kozo.List     `option:"hmac" default:"hmac-sha2-256-etm@openssh.com, hmac-sha2-512-etm@openssh.com, hmac-sha2-256, hmac-sha1" doc:"Message authentication codes, by their SSH names, best first. Ciphers that authenticate by themselves (gcm, poly1305) do not use one."`
@@ -26,12 +26,13 @@ type Settings struct {
 	ImportPath          kozo.Paths    `option:"importPath" default:"" doc:"Directories that come first where such programs look for modules and other programs (PYTHONPATH, NODE_PATH, PATH). The environment variable KOZOIMPORTPATH adds some."`
 }
 
-// QueueAge is the effective outgoingQueueAge.
+// QueueAge is the effective outgoingQueueAge. What is on its way when a connection
+// dies silently must be there still when that is noticed.
 func (s Settings) QueueAge() time.Duration {
 	if s.OutgoingQueueAge > 0 {
 		return s.OutgoingQueueAge
 	}
-	return s.ConnectionRetry
+	return max(s.ConnectionRetry, 3*s.Heartbeat)
 }
 
 // NodeOptions are the plain options of a node block.

@@ -21,10 +21,14 @@ type Hello struct {
 	Program string // "kozo 0.1.0", for people; at most MaxProgram bytes
 	Boot    Boot   // of the sender
 
-	// Sent is set by the opener: how many messages it had put on earlier
-	// streams of this link since its boot. The first message on this stream is
-	// number Sent+1.
+	// Sent is set by the opener: the number of the last message that it will not
+	// send again. The first message on this stream has the number after it, or
+	// after Seen of the answer if that is greater and KnownBoot is the opener's.
 	Sent uint64
+
+	// Stream is set by the opener and counts the streams of this link since its
+	// boot, from 1.
+	Stream uint64
 
 	// KnownBoot and Seen are set by the accepter: the boot of the opener that it
 	// remembers, zero if none, and the number of the last message that it got
@@ -40,7 +44,7 @@ type Hello struct {
 	Interest []kozo.Filter
 }
 
-const helloFields = 8
+const helloFields = 9
 
 // AppendHello appends a whole frame. What exceeds the bounds is left out in
 // such a way that the frame stays true: texts are cut, and too many filters become
@@ -52,6 +56,7 @@ func AppendHello(b []byte, h *Hello) []byte {
 	b = appendText(b, h.Program, MaxProgram)
 	b = msgp.AppendBytes(b, h.Boot[:])
 	b = msgp.AppendUint64(b, h.Sent)
+	b = msgp.AppendUint64(b, h.Stream)
 	b = msgp.AppendBytes(b, h.KnownBoot[:])
 	b = msgp.AppendUint64(b, h.Seen)
 	b = msgp.AppendBytes(b, h.Digest[:])
@@ -84,6 +89,9 @@ func ParseHello(payload []byte) (Hello, error) {
 	}
 	if h.Sent = d.uint(); d.err != nil {
 		return Hello{}, d.wrap(what, "sent")
+	}
+	if h.Stream = d.uint(); d.err != nil {
+		return Hello{}, d.wrap(what, "stream")
 	}
 	if copy(h.KnownBoot[:], d.bytes(uint64(len(h.KnownBoot)))); d.err != nil {
 		return Hello{}, d.wrap(what, "known boot")

@@ -15,7 +15,7 @@ import (
 )
 
 func sameHello(a, b *Hello) bool {
-	return a.Version == b.Version && a.Program == b.Program && a.Boot == b.Boot && a.Sent == b.Sent &&
+	return a.Version == b.Version && a.Program == b.Program && a.Boot == b.Boot && a.Sent == b.Sent && a.Stream == b.Stream &&
 		a.KnownBoot == b.KnownBoot && a.Seen == b.Seen && a.Digest == b.Digest &&
 		slices.Equal(a.Interest, b.Interest)
 }
@@ -39,6 +39,7 @@ func TestHelloRoundTrip(t *testing.T) {
 			Program:  rapid.StringN(0, -1, MaxProgram).Draw(t, "program"),
 			Boot:     Boot{1, rapid.Byte().Draw(t, "boot")},
 			Sent:     rapid.Uint64().Draw(t, "sent"),
+			Stream:   rapid.Uint64().Draw(t, "stream"),
 			Seen:     rapid.Uint64().Draw(t, "seen"),
 			Digest:   Digest{15: rapid.Byte().Draw(t, "digest")},
 			Interest: drawFilters(t),
@@ -109,22 +110,23 @@ func TestHelloErrors(t *testing.T) {
 		part    string
 	}{
 		{"empty", nil, ErrShort, "version"},
-		{"7 fields", pack(t, 1, "p", boot, 0, none, 0, none), ErrShort, "version"},
-		{"version 0", pack(t, 0, "p", boot, 0, none, 0, none, []any{}), ErrRange, "version"},
-		{"long program", pack(t, 1, strings.Repeat("p", 256), boot, 0, none, 0, none, []any{}), ErrRange, "program"},
-		{"short boot", pack(t, 1, "p", boot[:15], 0, none, 0, none, []any{}), ErrRange, "boot"},
-		{"no boot", pack(t, 1, "p", none, 0, none, 0, none, []any{}), ErrRange, "boot"},
-		{"boot of text", pack(t, 1, "p", string(boot), 0, none, 0, none, []any{}), ErrValue, "boot"},
-		{"sent -1", pack(t, 1, "p", boot, -1, none, 0, none, []any{}), ErrRange, "sent"},
-		{"known boot of nil", pack(t, 1, "p", boot, 0, nil, 0, none, []any{}), ErrValue, "known boot"},
-		{"seen as text", pack(t, 1, "p", boot, 0, none, "0", none, []any{}), ErrValue, "seen"},
-		{"short digest", pack(t, 1, "p", boot, 0, none, 0, none[:15], []any{}), ErrRange, "digest"},
-		{"digest of text", pack(t, 1, "p", boot, 0, none, 0, string(none), []any{}), ErrValue, "digest"},
-		{"too many filters", pack(t, 1, "p", boot, 0, none, 0, none, tooMany), ErrRange, "interest"},
-		{"a filter with 4 fields", pack(t, 1, "p", boot, 0, none, 0, none, []any{everything[:4]}), ErrShort, "interest"},
-		{"kind 256", pack(t, 1, "p", boot, 0, none, 0, none, []any{[]any{256, "", "", "", ""}}), ErrRange, "interest"},
-		{"long node", pack(t, 1, "p", boot, 0, none, 0, none, []any{[]any{0, "", "", "", strings.Repeat("n", 65)}}), ErrRange, "interest"},
-		{"rest", append(pack(t, 1, "p", boot, 0, none, 0, none, []any{}), 0), ErrAfter, "end"},
+		{"8 fields", pack(t, 1, "p", boot, 0, 1, none, 0, none), ErrShort, "version"},
+		{"version 0", pack(t, 0, "p", boot, 0, 1, none, 0, none, []any{}), ErrRange, "version"},
+		{"long program", pack(t, 1, strings.Repeat("p", 256), boot, 0, 1, none, 0, none, []any{}), ErrRange, "program"},
+		{"short boot", pack(t, 1, "p", boot[:15], 0, 1, none, 0, none, []any{}), ErrRange, "boot"},
+		{"no boot", pack(t, 1, "p", none, 0, 1, none, 0, none, []any{}), ErrRange, "boot"},
+		{"boot of text", pack(t, 1, "p", string(boot), 0, 1, none, 0, none, []any{}), ErrValue, "boot"},
+		{"sent -1", pack(t, 1, "p", boot, -1, 1, none, 0, none, []any{}), ErrRange, "sent"},
+		{"stream as text", pack(t, 1, "p", boot, 0, "1", none, 0, none, []any{}), ErrValue, "stream"},
+		{"known boot of nil", pack(t, 1, "p", boot, 0, 1, nil, 0, none, []any{}), ErrValue, "known boot"},
+		{"seen as text", pack(t, 1, "p", boot, 0, 1, none, "0", none, []any{}), ErrValue, "seen"},
+		{"short digest", pack(t, 1, "p", boot, 0, 1, none, 0, none[:15], []any{}), ErrRange, "digest"},
+		{"digest of text", pack(t, 1, "p", boot, 0, 1, none, 0, string(none), []any{}), ErrValue, "digest"},
+		{"too many filters", pack(t, 1, "p", boot, 0, 1, none, 0, none, tooMany), ErrRange, "interest"},
+		{"a filter with 4 fields", pack(t, 1, "p", boot, 0, 1, none, 0, none, []any{everything[:4]}), ErrShort, "interest"},
+		{"kind 256", pack(t, 1, "p", boot, 0, 1, none, 0, none, []any{[]any{256, "", "", "", ""}}), ErrRange, "interest"},
+		{"long node", pack(t, 1, "p", boot, 0, 1, none, 0, none, []any{[]any{0, "", "", "", strings.Repeat("n", 65)}}), ErrRange, "interest"},
+		{"rest", append(pack(t, 1, "p", boot, 0, 1, none, 0, none, []any{}), 0), ErrAfter, "end"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h, err := ParseHello(test.payload)
@@ -134,7 +136,7 @@ func TestHelloErrors(t *testing.T) {
 		})
 	}
 	// Of a later version: more fields, in the filters too, and another kind.
-	h, err := ParseHello(pack(t, 7, "p", boot, 0, none, 0, none,
+	h, err := ParseHello(pack(t, 7, "p", boot, 0, 1, none, 0, none,
 		[]any{[]any{9, "t", "", "", "", "new"}}, "new", []any{1}))
 	if err != nil || h.Version != 7 || len(h.Interest) != 1 || h.Interest[0].Match(&kozo.Message{Kind: kozo.Event, Type: "t"}) {
 		t.Errorf("%+v, %v", h, err)

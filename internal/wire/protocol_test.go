@@ -41,7 +41,7 @@ func TestProtocolPage(t *testing.T) {
 	}
 	ours := map[string]string{"heartbeat": "9c56cc51b374c3ba"}
 	theirs := map[string]string{"heartbeat": "7902699be42c8a8e", "system.scribe": "6b86b273ff34fce1"}
-	opener := Hello{Version: Version, Program: "kozo 0.1.0", Boot: clock, Sent: 41, Digest: DigestOf(ours)}
+	opener := Hello{Version: Version, Program: "kozo 0.1.0", Boot: clock, Sent: 39, Stream: 3, Digest: DigestOf(ours)}
 	ticks := kozo.Filter{Kind: kozo.Event, Type: "tick"}
 	accepter := Hello{
 		Version: Version, Program: "kozo 0.1.0", Boot: scribe, KnownBoot: clock, Seen: 40, Digest: DigestOf(theirs),
@@ -61,8 +61,8 @@ func TestProtocolPage(t *testing.T) {
 		AppendBlocks(nil, ours),
 		AppendMessage(nil, &m),
 		AppendPing(nil, Ping{ID: 1, Wall: second}),
-		AppendPong(nil, Pong{ID: 1, Wall: second + 2e6, Seen: 42}),
-		AppendAck(nil, Ack{Seen: 43}),
+		AppendPong(nil, Pong{ID: 1, Wall: second + 2e6, Seen: 41}),
+		AppendAck(nil, Ack{Seen: 42}),
 		AppendInterest(nil, []kozo.Filter{ticks}),
 		AppendFrame(nil, 0x5a, []byte("grease")),
 		AppendBye(nil, "the node is stopping"),

@@ -89,8 +89,8 @@ const policies = "### Connection policies\n\n" +
 	"| **ondemand** | ondemand | ondemand | never |\n" +
 	"| **never** | never | never | never |\n\n" +
 	"- *constant*: the link is kept up at all times, and comes back after every cut.\n" +
-	"- *ondemand*: the link is brought up when there is a message to send over it. After a cut it stays\n" +
-	"  down until there is another one.\n" +
+	"- *ondemand*: the link is brought up when there is a message to send over it. After a cut it comes\n" +
+	"  back if something was on its way, and otherwise stays down until there is another message.\n" +
 	"- *never*: there is no link, and what A sends never gets to B.\n\n"
 
 func section(b *strings.Builder, what, name, doc string, options []kozo.Option) {
