@@ -3,6 +3,7 @@ package kozo
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // Filter describes messages that a role wants. A message matches when it agrees
@@ -22,6 +23,28 @@ func (f *Filter) Match(m *Message) bool {
 		(f.Channel == "" || f.Channel == m.Channel) &&
 		(f.Role == "" || f.Role == m.From.Role) &&
 		(f.Node == "" || f.Node == m.From.Node)
+}
+
+// Check says whether a message can match the filter at all: the error is that of
+// a kind, a type or channel, or a name that no message has.
+func (f *Filter) Check() error {
+	switch {
+	case f.Kind != AnyKind && !f.Kind.Valid():
+		return ErrKind
+	case len(f.Type) > MaxField || len(f.Channel) > MaxField:
+		return ErrField
+	case !utf8.ValidString(f.Type) || !utf8.ValidString(f.Channel):
+		return ErrFieldText
+	}
+	for _, name := range []string{string(f.Role), string(f.Node)} {
+		if name == "" {
+			continue
+		}
+		if err := CheckName(name); err != nil {
+			return fmt.Errorf("%.80q cannot be the name of a role or a node: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // String writes the filter as [ParseFilter] reads it. It writes a type or channel

@@ -145,6 +145,28 @@ func TestFilterMatch(t *testing.T) {
 	}
 }
 
+func TestFilterCheck(t *testing.T) {
+	good := kozo.Filter{Kind: kozo.Log, Type: strings.Repeat("x", kozo.MaxField), Channel: "a b", Role: "timer1", Node: "構造"}
+	for _, f := range []kozo.Filter{{}, good} {
+		if err := f.Check(); err != nil {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+	for want, change := range map[string]func(*kozo.Filter){
+		kozo.ErrKind.Error():                                 func(f *kozo.Filter) { f.Kind = kozo.Log + 1 },
+		kozo.ErrField.Error():                                func(f *kozo.Filter) { f.Type += "x" },
+		kozo.ErrFieldText.Error():                            func(f *kozo.Filter) { f.Channel = "\xff" },
+		`"two words" cannot be the name of a role or a node`: func(f *kozo.Filter) { f.Role = "two words" },
+		"at most 64 are allowed":                             func(f *kozo.Filter) { f.Node = kozo.NodeName(strings.Repeat("x", kozo.MaxName+1)) },
+	} {
+		f := good
+		change(&f)
+		if err := f.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", f, err, want)
+		}
+	}
+}
+
 func TestFilterText(t *testing.T) {
 	for text, want := range map[string]kozo.Filter{
 		"*":                            {},

@@ -70,7 +70,8 @@ type Env struct {
 	Send func(Message) error
 
 	// SetInterest replaces what the role wants from now on, on all nodes. It
-	// still holds when a new instance of the role is run after a failure.
+	// still holds when a new instance of the role is run after a failure. A
+	// filter that no message can match ([Filter.Check]) is left out.
 	SetInterest func([]Filter)
 
 	// Storage keeps one value for the role across restarts of the node.

@@ -40,6 +40,7 @@ func registry(t testing.TB) *kozo.Registry {
 			}
 			return idle{}, errors.Join(errs...)
 		}),
+		kozo.DefineRole("listener", "A role that listens to another one.", func(o listener) (kozo.Role, error) { return o, nil }),
 		kozo.DefineRole("publisher", "A role that says what it sends.", func(none) (kozo.Role, error) { return publisher{}, nil }),
 	}
 	for _, r := range roles {
@@ -71,6 +72,13 @@ func registry(t testing.TB) *kozo.Registry {
 type idle struct{}
 
 func (idle) Run(ctx context.Context, _ *kozo.Env) error { return nil }
+
+type listener struct {
+	idle
+	To string `option:"to" doc:"role to listen to"`
+}
+
+func (l listener) Interest() []kozo.Filter { return []kozo.Filter{{Role: kozo.RoleName(l.To)}} }
 
 type publisher struct{ idle }
 

@@ -152,6 +152,11 @@ func (c *checker) role(e tree.Entry, path string, n *system.Node) *system.Role {
 		if i, ok := role.(kozo.Interested); ok {
 			r.Interest = i.Interest()
 		}
+		for _, f := range r.Interest {
+			if err := f.Check(); err != nil {
+				return fmt.Errorf("it wants messages that there cannot be: %w", err)
+			}
+		}
 		if sender, ok := role.(kozo.Publisher); ok {
 			r.Publishes, r.Declares = sender.Publishes(), true
 		}

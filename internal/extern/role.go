@@ -23,8 +23,8 @@ func (f *found) roleType() kozo.RoleType {
 		New: func(values kozo.Values) (kozo.Role, error) {
 			r := &role{found: f, values: values}
 			for _, filter := range append(r.Interest(), r.publishes()...) {
-				if err := checkFilter(filter); err != nil {
-					return nil, err
+				if err := filter.Check(); err != nil {
+					return nil, fmt.Errorf("a filter of this role: %w", err)
 				}
 			}
 			if f.HasPublishes {
@@ -52,22 +52,6 @@ func (f *found) doc() string {
 		doc = strings.TrimSuffix(doc, ".") + " (" + strings.Join(by, ", ") + ")."
 	}
 	return kozo.Printable(doc)
-}
-
-// checkFilter looks at what the options have put into a filter.
-func checkFilter(f kozo.Filter) error {
-	if len(f.Type) > kozo.MaxField || len(f.Channel) > kozo.MaxField {
-		return kozo.ErrField
-	}
-	for _, name := range []string{string(f.Role), string(f.Node)} {
-		if name == "" {
-			continue
-		}
-		if err := kozo.CheckName(name); err != nil {
-			return fmt.Errorf("a filter of this role names %q: %w", name, err)
-		}
-	}
-	return nil
 }
 
 // role is one role that is a program. A new one is made for each run.

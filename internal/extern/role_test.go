@@ -190,7 +190,8 @@ done`
 		{`{"op":"event","id":5,"type":"x"}`, `{"op":"done","id":5}`},
 		{`{"op":"event","id":6}`, `{"op":"error","id":6,"text":"event: an event or an order needs a type"}`},
 		{`{"op":"interest","id":7,"filters":["nothing:x"]}`, `{"op":"error","id":7,"text":"interest: filter \"nothing:x\": \"nothing\" is not a kind of message; use event, order or log"}`},
-		{`{"op":"counts","id":8}`, `{"op":"counts","id":8,"offered":9,"taken":9,"queued":0,"dropped":{},"sent":1}`},
+		{`{"op":"interest","id":7,"filters":["*",{"role":"a b"}]}`, `{"op":"error","id":7,"text":"interest: filter number 2: \"a b\" cannot be the name of a role or a node: a name has only letters, digits, '-', '_' and '.', not ' '"}`},
+		{`{"op":"counts","id":8}`, `{"op":"counts","id":8,"offered":10,"taken":10,"queued":0,"dropped":{},"sent":1}`},
 		{`{"op":"ack","id":9,"count":1}`, `{"op":"error","id":9,"text":"ack: its hello has no \"window\", so there is nothing to acknowledge"}`},
 	} {
 		if c.line != "" {

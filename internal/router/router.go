@@ -128,9 +128,10 @@ func (r *Router) Wanted(m *kozo.Message) (local bool, peers []kozo.NodeName) {
 	return local, peers
 }
 
-// tidy returns a copy of filters, in order and without repetitions.
+// tidy returns a copy of the filters that a message can match, in order and
+// without repetitions. Peers would not take the others.
 func tidy(filters []kozo.Filter) []kozo.Filter {
-	filters = slices.Clone(filters)
+	filters = slices.DeleteFunc(slices.Clone(filters), func(f kozo.Filter) bool { return f.Check() != nil })
 	slices.SortFunc(filters, func(a, b kozo.Filter) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Channel, b.Channel),
 			cmp.Compare(a.Role, b.Role), cmp.Compare(a.Node, b.Node))

@@ -187,7 +187,8 @@ func (f *Filter) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Wants returns the filters of a line, if it has some.
+// Wants returns the filters of a line, if it has some. Messages can match each of
+// them.
 func (l *Line) Wants() (filters []kozo.Filter, given bool, err error) {
 	if len(l.Filters) == 0 || string(l.Filters) == "null" {
 		return nil, false, nil
@@ -199,6 +200,9 @@ func (l *Line) Wants() (filters []kozo.Filter, given bool, err error) {
 	filters = make([]kozo.Filter, len(list))
 	for i, f := range list {
 		filters[i] = kozo.Filter(f)
+		if err := filters[i].Check(); err != nil {
+			return nil, false, fmt.Errorf("filter number %d: %w", i+1, err)
+		}
 	}
 	return filters, true, nil
 }
