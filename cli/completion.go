@@ -1,9 +1,9 @@
 package cli
 
 import (
-	"github.com/spf13/cobra"
+	"strings"
 
-	"kozo/cli/internal/term"
+	"github.com/spf13/cobra"
 )
 
 func (a *app) completionCommand() *cobra.Command {
@@ -30,7 +30,7 @@ zsh, fish or powershell.`,
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(a.stdout)
 			}
-			return misused("there is no completion for %q", args[0]).hint("use %s", term.List(shells))
+			return misused("there is no completion for %q", args[0]).hint("use one of %s", strings.Join(shells, ", "))
 		},
 	}
 }

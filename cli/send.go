@@ -153,7 +153,7 @@ func (a *app) send(ctx context.Context, t target, m kozo.Message, note string) e
 	if len(wanted) > 0 {
 		audience = " to " + term.List(wanted)
 	}
-	a.say("sent %s from %s%s%s", describe(&m), m.From, note, audience)
+	a.say("sent %s from %s%s%s", describe(&m), m.From, audience, note)
 	return nil
 }
 

@@ -242,6 +242,8 @@ func facts(o kozo.Option) string {
 	switch {
 	case o.Required:
 		return s + ", required"
+	case o.Default == "" && o.Type == kozo.TypeAny:
+		return s + ", optional"
 	case o.Default == "":
 		return s + ", empty by default"
 	}

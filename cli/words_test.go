@@ -41,6 +41,7 @@ func TestWords(t *testing.T) {
 		"event tick":                        describe(&kozo.Message{Kind: kozo.Event, Type: "tick"}),
 		"order debug to desk":               describe(&kozo.Message{Kind: kozo.Order, Type: "debug", Channel: "desk"}),
 		"int from 1 to 9, empty by default": facts(kozo.Option{Type: kozo.TypeInt, Min: "1", Max: "9"}),
+		"any, optional":                     facts(kozo.Option{Type: kozo.TypeAny}),
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)

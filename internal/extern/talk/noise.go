@@ -11,10 +11,11 @@ import (
 )
 
 // The bounds of what a program can write into the log: so many lines at once,
-// then so many in a second.
+// then so many in a second, and now and then the number of those left out.
 const (
 	noiseBurst  = 100
 	noisePerSec = 10
+	noiseReport = 10 * time.Second
 )
 
 // noise takes lines of a program into the log, and counts what is too much.
@@ -25,6 +26,7 @@ type noise struct {
 	tokens float64
 	last   time.Time
 	missed int
+	told   time.Time // how many were missed
 }
 
 func newNoise(log *slog.Logger) *noise {
@@ -43,8 +45,10 @@ func (n *noise) say(level slog.Level, message, text string) {
 		return
 	}
 	n.tokens--
-	missed := n.missed
-	n.missed = 0
+	missed := 0
+	if n.missed > 0 && now.Sub(n.told) >= noiseReport {
+		missed, n.missed, n.told = n.missed, 0, now
+	}
 	n.mu.Unlock()
 	n.report(missed)
 	lines := strings.Split(text, "\n")
