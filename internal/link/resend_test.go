@@ -27,7 +27,7 @@ type rig struct {
 
 	mu     sync.Mutex
 	closed bool                   // nobody can dial
-	lives  func() (out, back int) // how many bytes the next connection lasts each way
+	lives  func() (out, back int) // how many bytes the next connection lasts each way; called with the lock
 	lines  []*memnet.Conn
 	boot   byte // of the peer
 	in     *Inbound
@@ -38,14 +38,12 @@ type rig struct {
 	sent   uint64
 }
 
-func newRig(t *testing.T, change func(*Config)) *rig {
-	g := &rig{t: t, lives: func() (int, int) { return endless, endless }}
+func newRig(t *testing.T, lives func() (out, back int), change func(*Config)) *rig {
+	g := &rig{t: t, lives: lives}
 	g.start()
 	g.link, _ = dialled(t, func(cfg *Config) {
 		cfg.QueueLength = 100_000
-		if change != nil {
-			change(cfg)
-		}
+		change(cfg)
 		cfg.Targets = []Target{{Transport: "tcp", Endpoint: "b:1", Timeout: 10 * time.Second, Dial: g.dial}}
 	})
 	t.Cleanup(g.end)
@@ -197,9 +195,8 @@ func fixed(n int) func() int { return func() int { return n } }
 func TestACutAnywhereLosesNothing(t *testing.T) {
 	stretch := func(t *testing.T, lives func(n int) (int, int)) {
 		synctest.Test(t, func(t *testing.T) {
-			g := newRig(t, func(cfg *Config) { cfg.QueueSize = 4 << 10 })
 			n := 0
-			g.lives = func() (int, int) { n++; return lives(n) }
+			g := newRig(t, func() (int, int) { n++; return lives(n) }, func(cfg *Config) { cfg.QueueSize = 4 << 10 })
 			for i := range 8 {
 				g.send(2, fixed(20*i))
 				time.Sleep(100 * time.Millisecond)
@@ -210,8 +207,8 @@ func TestACutAnywhereLosesNothing(t *testing.T) {
 		})
 	}
 	r := rand.New(rand.NewPCG(1, 1))
-	for at := range 1800 {
-		second := r.IntN(1800)
+	for at := range 1900 {
+		second := r.IntN(1900)
 		stretch(t, func(n int) (int, int) {
 			switch n {
 			case 1:
@@ -246,7 +243,19 @@ func TestResendUnderTrouble(t *testing.T) {
 		roomy, restarts := seed%3 != 0, seed%5 == 0
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 7))
-			g := newRig(t, func(cfg *Config) {
+			fate := rand.New(rand.NewPCG(seed, 8))
+			trouble := true
+			lives := func() (out, back int) {
+				out, back = endless, endless
+				if trouble && fate.IntN(3) == 0 {
+					out = fate.IntN(20_000)
+				}
+				if trouble && fate.IntN(5) == 0 {
+					back = fate.IntN(200)
+				}
+				return out, back
+			}
+			g := newRig(t, lives, func(cfg *Config) {
 				cfg.QueueAge, cfg.QueueSize = time.Hour, 1<<20
 				if roomy && seed%4 == 0 {
 					cfg.Policy = kozo.OnDemand
@@ -256,16 +265,6 @@ func TestResendUnderTrouble(t *testing.T) {
 					cfg.QueueLength, cfg.QueueSize = 1+r.IntN(60), 1<<(9+r.IntN(8))
 				}
 			})
-			g.lives = func() (out, back int) {
-				out, back = endless, endless
-				if r.IntN(3) == 0 {
-					out = r.IntN(20_000)
-				}
-				if r.IntN(5) == 0 {
-					back = r.IntN(200)
-				}
-				return out, back
-			}
 			for step := range 150 {
 				switch r.IntN(12) {
 				case 0, 1:
@@ -309,7 +308,9 @@ func TestResendUnderTrouble(t *testing.T) {
 				}
 				g.check(fmt.Sprint("step ", step))
 			}
-			g.lives = func() (int, int) { return endless, endless }
+			g.mu.Lock()
+			trouble = false
+			g.mu.Unlock()
 			g.cut()
 			out := g.settle(restarts)
 			if lost := status.Sum(out.Dropped); roomy && !restarts && lost > 0 {
@@ -367,14 +368,14 @@ func TestAPeerThatWasStartedAgainGetsNothingTwice(t *testing.T) {
 // said so did not come.
 func TestWhatWasGivenUpDoesNotArriveWithALostAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, func(cfg *Config) { cfg.QueueAge = 2 * time.Second })
 		n := 0
-		g.lives = func() (out, back int) {
+		lives := func() (out, back int) {
 			if n++; n == 2 {
 				return endless, 10 // within the hello
 			}
 			return endless, endless
 		}
+		g := newRig(t, lives, func(cfg *Config) { cfg.QueueAge = 2 * time.Second })
 		time.Sleep(time.Second)
 		g.mu.Lock()
 		g.lines[0].BlackHole()
