@@ -498,6 +498,27 @@ func TestTwoOrders(t *testing.T) {
 	}
 }
 
+// Whoever asks all the time fills no log.
+func TestManyOrders(t *testing.T) {
+	n := newNode(t)
+	role := n.run(nil)
+	order(t, role)
+	m, err := kozo.NewOrder("debug", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		role.Deliver(m)
+	}
+	role.Wait("all orders to be read", func() bool { return role.Waiting() == 0 })
+	if err := role.Stop(); err != nil {
+		t.Error(err)
+	}
+	if lines := strings.Count(role.Log(), "\n"); lines > 10 {
+		t.Errorf("%d lines in the log", lines)
+	}
+}
+
 // With a channel, only the orders on that channel are meant.
 func TestChannel(t *testing.T) {
 	n := newNode(t)
