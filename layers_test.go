@@ -32,7 +32,7 @@ var rooms = map[string][]string{
 	"internal/control":   {".", "internal/status"},
 
 	// The node: wiring only. It may use everything below it.
-	"internal/node": {".", "internal/gate", "internal/hostnet", "internal/link", "internal/queue", "internal/resolve", "internal/rolehost", "internal/router", "internal/secure", "internal/status", "internal/storage", "internal/supervise", "internal/system", "internal/wire"},
+	"internal/node": {".", "internal/gate", "internal/hostnet", "internal/link", "internal/queue", "internal/resolve", "internal/rolehost", "internal/router", "internal/secure", "internal/status", "internal/storage", "internal/supervise", "internal/system", "internal/turns", "internal/wire"},
 
 	// Moving parts: each can be tested alone, none knows another.
 	"internal/link":     {".", "internal/queue", "internal/status", "internal/wire"},
@@ -66,6 +66,7 @@ var rooms = map[string][]string{
 	"internal/storage":   {"."},
 	"internal/supervise": {},
 	"internal/tidy":      {},
+	"internal/turns":     {},
 	"internal/torlab":    {},
 	"internal/wire":      {"."},
 

@@ -43,7 +43,12 @@ func (l *Link) connect(ctx context.Context, retry *backoff) (*session, error) {
 	l.dials = newDials(ctx, l)
 	for ctx.Err() == nil && l.wanted() {
 		l.setDialling()
+		done, err := l.turn(ctx)
+		if err != nil {
+			break
+		}
 		s, err := l.attempt(ctx)
+		done()
 		if s != nil && ctx.Err() == nil {
 			l.dials.only(s.rank)
 			return s, nil
@@ -58,6 +63,14 @@ func (l *Link) connect(ctx context.Context, retry *backoff) (*session, error) {
 	l.dials.end()
 	l.dials = nil
 	return nil, ctx.Err()
+}
+
+// turn waits until the link may try to connect.
+func (l *Link) turn(ctx context.Context) (done func(), err error) {
+	if l.cfg.Turn == nil {
+		return func() {}, nil
+	}
+	return l.cfg.Turn(ctx)
 }
 
 // pause waits before the next attempt, after one that failed with err or a

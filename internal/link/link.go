@@ -47,6 +47,11 @@ type Config struct {
 	Never   string // why this link can never come up; empty if it can
 	Targets []Target
 
+	// Turn waits until the link may try to connect, and returns what is called
+	// when it has tried. The error is that of the context. If Turn is nil, the
+	// link may try at any time.
+	Turn func(context.Context) (done func(), err error)
+
 	// Ride returns a connection that the peer has dialled, or nil. The link
 	// opens a stream on it when it cannot dial the peer itself.
 	Ride func() Conn

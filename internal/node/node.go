@@ -24,6 +24,7 @@ import (
 	"kozo/internal/status"
 	"kozo/internal/storage"
 	"kozo/internal/system"
+	"kozo/internal/turns"
 	"kozo/internal/wire"
 )
 
@@ -75,6 +76,7 @@ type Node struct {
 	ports  []*port
 	voice  *rolehost.Sender // the node's own, as the role kozo
 	knocks knocks
+	turns  *turns.Turns // to connect to peers
 
 	ready   chan struct{}
 	pending sync.WaitGroup // transports that have not tried to listen yet
@@ -98,6 +100,7 @@ func New(cfg Config) (*Node, error) {
 		peers:  map[kozo.NodeName]*peer{},
 		ready:  make(chan struct{}),
 		digest: wire.DigestOf(cfg.System.Digest),
+		turns:  turns.New(turnsMost),
 	}
 	if n.cfg.Stir == nil {
 		n.cfg.Stir = func() {}
@@ -248,7 +251,7 @@ func (n *Node) Run(ctx context.Context) error {
 	for _, p := range n.ports {
 		parts.Go(func() { p.run(n.life) })
 	}
-	for _, p := range n.order {
+	for _, p := range n.afterSelf() {
 		parts.Go(func() { _ = p.link.Run(n.life) })
 	}
 	for _, host := range n.roles {
@@ -273,6 +276,14 @@ func (n *Node) Run(ctx context.Context) error {
 		return fmt.Errorf("the node stopped, but these roles did not: %v", n.unfinished())
 	}
 	return nil
+}
+
+// afterSelf returns the peers in an order that begins after this node in the file:
+// of nodes that start together, all would connect to the first one first if they
+// kept to that of the file.
+func (n *Node) afterSelf() []*peer {
+	i := slices.Index(n.cfg.System.Nodes, n.self)
+	return slices.Concat(n.order[i:], n.order[:i])
 }
 
 // hangUp lets the peers read the goodbye before the connections are closed.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kozo"
@@ -16,6 +17,7 @@ import (
 	"kozo/internal/secure"
 	"kozo/internal/status"
 	"kozo/internal/system"
+	"kozo/internal/turns"
 	"kozo/internal/wire"
 )
 
@@ -30,6 +32,8 @@ type peer struct {
 	log     *slog.Logger
 
 	warnRefused sync.Once // it will come again and again
+
+	turn atomic.Pointer[turns.Turn] // the latest that the link had to connect
 
 	mu     sync.Mutex
 	dialed []*secure.Conn // by the peer; the newest is last
@@ -60,7 +64,7 @@ func (n *Node) newPeer(other *system.Node) *peer {
 	program := "kozo " + n.cfg.Version
 	p.link = link.New(link.Config{
 		Peer: other.Name, Policy: edge.Policy, Never: edge.Never,
-		Targets: p.targets(edge), Ride: p.ride,
+		Targets: p.targets(edge), Turn: p.takeTurn, Ride: p.ride,
 		Since: n.since, Heartbeat: s.Heartbeat, Retry: s.ConnectionRetry,
 		QueueLength: s.OutgoingQueueLength, QueueSize: int(s.OutgoingQueueSize), QueueAge: queueAge(s, edge),
 		Boot: n.boot, Program: program, Digest: n.digest, Blocks: n.cfg.System.Digest, MaxFrame: maxFrame,
@@ -109,7 +113,10 @@ func (p *peer) targets(edge system.Edge) []link.Target {
 			Transport: t.Local.Name, Endpoint: t.Endpoint,
 			Rank: int(kozo.Best - t.Priority), Timeout: cmp.Or(times.Dial, dialTimeout), Hello: times.Handshake,
 			Dial: func(ctx context.Context, answered func()) (link.Conn, error) {
-				conn, err := port.dial(ctx, t.Remote.Remote(p.config.Name), t.Endpoint, cfg, answered)
+				conn, err := port.dial(ctx, t.Remote.Remote(p.config.Name), t.Endpoint, cfg, func() {
+					p.answered()
+					answered()
+				})
 				p.node.cfg.Stir()
 				if err != nil {
 					return nil, err
@@ -120,6 +127,34 @@ func (p *peer) targets(edge system.Edge) []link.Target {
 		})
 	}
 	return targets
+}
+
+// A node connects to so many of its peers at a time. That keeps a small computer
+// busy, and is over soon: if all of a large network began at once, each of the
+// handshakes would take as long as all of them together, until most run out of
+// time and begin again. Who does not answer leaves its turn to the next after a
+// second; who does has time for the handshake.
+const (
+	turnsMost   = 8
+	turnAsking  = time.Second
+	turnProving = handshakeTimeout
+)
+
+// takeTurn waits until the link to the peer may try to connect.
+func (p *peer) takeTurn(ctx context.Context) (done func(), err error) {
+	turn, err := p.node.turns.Take(ctx, turnAsking)
+	if err != nil {
+		return nil, err
+	}
+	p.turn.Store(turn)
+	return turn.End, nil
+}
+
+// answered notes that the peer is there, so that it is worth to wait for it.
+func (p *peer) answered() {
+	if turn := p.turn.Load(); turn != nil {
+		turn.Extend(turnProving)
+	}
 }
 
 func (n *Node) portOf(t *system.Transport) *port {

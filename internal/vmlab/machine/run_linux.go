@@ -50,12 +50,11 @@ func enter() (cache string, unlock func(), err error) {
 	return cache, unlock, err
 }
 
-// Facts say of what the machines are made, for who compares what was measured in
-// them.
+// Facts say of what the machines are made, for who compares what was measured.
 func Facts() string {
 	out, _ := exec.Command(emulator, "--version").Output()
-	version, _, _ := strings.Cut(strings.TrimPrefix(string(out), "QEMU emulator version "), " ")
-	return "one processor, emulated by QEMU " + version
+	version, _, _ := strings.Cut(string(out), "\n")
+	return strings.TrimSpace(version) + ", emulating one processor; " + kernel
 }
 
 // lock waits until no other process holds the lock.
