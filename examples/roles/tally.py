@@ -19,6 +19,9 @@ DESCRIPTION = {
 }
 
 
+MOST = 1000  # types that are counted, since anybody can send new ones
+
+
 def say(op, **members):
     print(json.dumps({"op": op, **members}), flush=True)
 
@@ -40,8 +43,9 @@ def main():
             loaded = True
         elif op == "event":
             kind = message["type"]
-            counts[kind] = counts.get(kind, 0) + 1
-            changed = True
+            if kind in counts or len(counts) < MOST:
+                counts[kind] = counts.get(kind, 0) + 1
+                changed = True
         elif op == "order":
             asked = True
         elif op == "ping":

@@ -9,6 +9,7 @@ import json
 import socket
 import sys
 import threading
+import time
 
 DESCRIPTION = {
     'protocol': 1,
@@ -104,6 +105,10 @@ class Transport:
                 conn, address = server.accept()
             except ConnectionError:
                 continue  # it was gone before it was accepted
+            except OSError as e:  # no file descriptors, for instance, which passes
+                say(op='note', level='warn', text='accept: %s' % e)
+                time.sleep(0.2)
+                continue
             with self.changed:
                 while not self.wanted:
                     self.changed.wait()

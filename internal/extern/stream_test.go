@@ -99,11 +99,13 @@ func open(t *testing.T, describe, script string) streams {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return running(t, tr, kozo.Remote{Node: "there", Name: "wire", Type: "py", Transport: remote})
+}
+
+// running runs the program of a transport until the end of the test.
+func running(t *testing.T, tr kozo.Transport, peers ...kozo.Remote) streams {
 	s := streams{Transport: tr, log: &strings.Builder{}, mu: &sync.Mutex{}, run: make(chan error, 1)}
-	s.env = &kozo.TransportEnv{
-		Node: "here", Log: slog.New(slog.NewTextHandler(s, nil)),
-		Peers: []kozo.Remote{{Node: "there", Name: "wire", Type: "py", Transport: remote}},
-	}
+	s.env = &kozo.TransportEnv{Node: "here", Log: slog.New(slog.NewTextHandler(s, nil)), Peers: peers}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { s.run <- tr.(kozo.Runner).Run(ctx, s.env) }()
 	t.Cleanup(func() {
