@@ -56,6 +56,7 @@ type world struct {
 	envs    map[kozo.RoleRef]*kozo.Env
 	got     map[kozo.RoleRef][]kozo.Message
 	counted atomic.Int64
+	astray  atomic.Int64 // of those that were counted, not right after the one before
 
 	helperIsIll atomic.Bool // what runs for transports of the type helped fails
 }
@@ -228,7 +229,12 @@ type counter struct{ world *world }
 func (counter) Interest() []kozo.Filter { return []kozo.Filter{{}} }
 
 func (c counter) Run(ctx context.Context, env *kozo.Env) error {
-	for range env.Messages(ctx) {
+	last := uint64(0)
+	for m := range env.Messages(ctx) {
+		if m.Seq != last+1 {
+			c.world.astray.Add(1)
+		}
+		last = m.Seq
 		c.world.counted.Add(1)
 	}
 	return nil
