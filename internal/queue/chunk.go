@@ -21,7 +21,7 @@ type chunk struct {
 	data  []byte
 	rest  []byte // of a frame that has no room in data; others may have it too
 	marks []mark
-	live  int // frames that are not gone
+	live  tally // frames that are not gone
 
 	alone bool // has one frame and gets no more
 	taken bool // some of it was taken, so that all of its memory counts as held

@@ -68,7 +68,7 @@ func (q *Frames) Push(head, body []byte, at time.Time) (dropped int, ok bool) {
 	}
 	c.data = append(c.data, body...)
 	c.marks = append(c.marks, mark{at: at.Sub(q.base), size: size})
-	c.live++
+	c.live.add(1, size)
 	q.waiting.add(1, size)
 	q.most = max(q.most, q.total())
 	return dropped, true
@@ -111,8 +111,17 @@ func (q *Frames) Ready() bool { return q.next.seek() }
 
 // Confirm forgets the n oldest frames, which were taken and have arrived.
 func (q *Frames) Confirm(n int) {
-	for ; n > 0 && q.head.seek(); n-- {
-		q.kept.add(-1, -q.forget(q.head))
+	for n > 0 && q.head.seek() {
+		c := q.head.c
+		if c.live.count > n || c == q.next.c {
+			q.kept.add(-1, -q.forget(q.head))
+			n--
+			continue
+		}
+		q.kept.add(-c.live.count, -c.live.bytes)
+		n -= c.live.count
+		c.live = tally{}
+		q.remove(c)
 	}
 }
 
@@ -169,7 +178,7 @@ func (q *Frames) forget(p place) (size int) {
 	m := &p.c.marks[p.i]
 	size = m.size
 	m.size = ^size
-	if p.c.live--; p.c.live == 0 {
+	if p.c.live.add(-1, -size); p.c.live.count == 0 {
 		q.remove(p.c)
 	}
 	return size
@@ -178,7 +187,7 @@ func (q *Frames) forget(p place) (size int) {
 // written notes that nobody reads any more what Take returned.
 func (q *Frames) written() {
 	if c := q.busy; c != nil {
-		if q.busy = nil; c.live == 0 {
+		if q.busy = nil; c.live.count == 0 {
 			q.recycle(c)
 		}
 	}
