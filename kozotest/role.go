@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -198,6 +199,20 @@ func (r *RoleRun) Stop() error {
 	return r.Err()
 }
 
+// End waits until the role ends by itself, as Wait does, and returns its error.
+func (r *RoleRun) End() error {
+	r.t.Helper()
+	r.Wait("the end of the role", func() bool {
+		select {
+		case <-r.done:
+			return true
+		default:
+			return false
+		}
+	})
+	return r.Err()
+}
+
 // Done is closed when Run has returned.
 func (r *RoleRun) Done() <-chan struct{} { return r.done }
 
@@ -245,6 +260,11 @@ func (r *RoleRun) Sent() []kozo.Message {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.sent)
+}
+
+// Said says whether the role has sent a message whose content has a text in it.
+func (r *RoleRun) Said(text string) bool {
+	return slices.ContainsFunc(r.Sent(), func(m kozo.Message) bool { return strings.Contains(m.Body.Text(), text) })
 }
 
 // Storage returns the storage of the role.

@@ -152,6 +152,19 @@ func TestJudgesRoles(t *testing.T) {
 		{"in vain", func(ctx context.Context, _ *kozo.Env) error { <-ctx.Done(); return nil }, func(r *kozotest.RoleRun) {
 			r.Wait("rain", func() bool { return false })
 		}, "waited 30s in vain for rain"},
+		{"end", func(context.Context, *kozo.Env) error { time.Sleep(time.Second); return errBad }, func(r *kozotest.RoleRun) {
+			if err := r.End(); err != errBad {
+				t.Errorf("it ends with %v", err)
+			}
+		}, ""},
+		{"no end", func(ctx context.Context, _ *kozo.Env) error { <-ctx.Done(); return nil }, func(r *kozotest.RoleRun) { r.End() },
+			"waited 30s in vain for the end of the role"},
+		{"said", func(_ context.Context, env *kozo.Env) error { return env.Logf(kozo.Info, "the door is open") }, func(r *kozotest.RoleRun) {
+			_ = r.End()
+			if !r.Said("door is") || r.Said("door was") {
+				t.Errorf("it has said %v", r.Sent())
+			}
+		}, ""},
 		{"not a message", func(ctx context.Context, env *kozo.Env) error {
 			if err := env.Send(kozo.Message{Kind: kozo.Event}); !errors.Is(err, kozo.ErrType) {
 				t.Errorf("sending an event without a type: error %v", err)

@@ -27,15 +27,15 @@ func TestInLab(t *testing.T) {
 			far.set(t, "Alias", "doorbell")
 			far.set(t, "DiscoverableTimeout", uint32(0))
 			far.set(t, "Discoverable", true)
-			r.Wait("the device", func() bool { return says(r, "device in range: doorbell ("+far.Address+")") })
+			r.Wait("the device", func() bool { return r.Said("device in range: doorbell (" + far.Address + ")") })
 			r.Wait("an event", func() bool {
-				return says(r, `"address":"`+far.Address+`"`) && says(r, `"name":"doorbell"`) && says(r, `"adapter":"hci0"`) && says(r, `"rssi":`)
+				return r.Said(`"address":"`+far.Address+`"`) && r.Said(`"name":"doorbell"`) && r.Said(`"adapter":"hci0"`) && r.Said(`"rssi":`)
 			})
 		})
 		t.Run("changes its name", func(t *testing.T) {
 			far.set(t, "Alias", "back door")
 			r.Wait("the name", func() bool {
-				return says(r, "Bluetooth device "+far.Address+" is now called back door, and was doorbell")
+				return r.Said("Bluetooth device " + far.Address + " is now called back door, and was doorbell")
 			})
 		})
 		t.Run("bluetoothd comes back", func(t *testing.T) {
@@ -46,13 +46,13 @@ func TestInLab(t *testing.T) {
 			far.set(t, "Discoverable", true)
 			before := events(r)
 			r.Wait("events", func() bool { return events(r) >= before+2 })
-			if says(r, "out of range") {
+			if r.Said("out of range") {
 				t.Error("a device is declared gone because bluetoothd was")
 			}
 		})
 		t.Run("goes", func(t *testing.T) {
 			far.set(t, "Discoverable", false)
-			r.Wait("the news", func() bool { return says(r, "device out of range: back door ("+far.Address+")") })
+			r.Wait("the news", func() bool { return r.Said("device out of range: back door (" + far.Address + ")") })
 		})
 		if err := r.Stop(); err != nil {
 			t.Error(err)
@@ -61,12 +61,12 @@ func TestInLab(t *testing.T) {
 			far.connectable(t)
 			r := start(t, kozo.Values{"adapter": "hci0", "searchDuration": time.Second, "cooldown": time.Second, "misses": 1,
 				"known": kozo.List{strings.ToLower(far.Address), "00:11:22:33:44:55"}})
-			r.Wait("the device", func() bool { return says(r, "device in range: ") && says(r, `"known":true`) })
-			if says(r, "00:11:22:33:44:55") {
+			r.Wait("the device", func() bool { return r.Said("device in range: ") && r.Said(`"known":true`) })
+			if r.Said("00:11:22:33:44:55") {
 				t.Error("a device that does not exist is in range")
 			}
 			far.set(t, "Powered", false)
-			r.Wait("its end", func() bool { return says(r, "device out of range: ") })
+			r.Wait("its end", func() bool { return r.Said("device out of range: ") })
 		})
 		t.Run("no adapter", func(t *testing.T) {
 			r := start(t, kozo.Values{"adapter": "hci7"})
@@ -94,15 +94,6 @@ func start(t *testing.T, values kozo.Values) *kozotest.RoleRun {
 	return kozotest.RunRole(t, kozotest.Make(t, Type(), values), kozotest.Options{Patience: patience})
 }
 
-func says(r *kozotest.RoleRun, text string) bool {
-	for _, m := range r.Sent() {
-		if strings.Contains(m.Body.Text(), text) {
-			return true
-		}
-	}
-	return false
-}
-
 func events(r *kozotest.RoleRun) (n int) {
 	for _, m := range r.Sent() {
 		if m.Kind == kozo.Event {
@@ -115,15 +106,7 @@ func events(r *kozotest.RoleRun) (n int) {
 // ended expects that the role ends, and says why.
 func ended(t *testing.T, r *kozotest.RoleRun, why string) {
 	t.Helper()
-	vmlab.Eventually(t, patience, "the role ends", func() bool {
-		select {
-		case <-r.Done():
-			return true
-		default:
-			return false
-		}
-	})
-	if err := r.Err(); err == nil || !strings.Contains(err.Error(), why) {
+	if err := r.End(); err == nil || !strings.Contains(err.Error(), why) {
 		t.Errorf("the role ends with %v, want %q in it", err, why)
 	}
 }

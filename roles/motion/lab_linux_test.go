@@ -42,27 +42,27 @@ func TestInLab(t *testing.T) {
 			t.Run("motion by "+by, func(t *testing.T) {
 				chip.Set(3, false)
 				r := start(t, kozo.Values{"chip": by, "pin": "3", "period": 100 * time.Millisecond})
-				r.Wait("an event", func() bool { return says(r, `"motion":false`) })
+				r.Wait("an event", func() bool { return r.Said(`"motion":false`) })
 				chip.Set(3, true)
-				r.Wait("motion", func() bool { return says(r, `"motion":true`) && says(r, "motion on pin 3") })
+				r.Wait("motion", func() bool { return r.Said(`"motion":true`) && r.Said("motion on pin 3") })
 				chip.Set(3, false)
-				r.Wait("its end", func() bool { return says(r, "no more motion on pin 3") })
+				r.Wait("its end", func() bool { return r.Said("no more motion on pin 3") })
 			})
 		}
 		t.Run("active low", func(t *testing.T) {
 			chip.Set(3, false)
 			r := start(t, kozo.Values{"chip": "gpiochip0", "pin": "3", "activeLow": true})
-			r.Wait("motion", func() bool { return says(r, `"motion":true`) })
+			r.Wait("motion", func() bool { return r.Said(`"motion":true`) })
 		})
 		for name, debounce := range map[string]time.Duration{"edges": 0, "edges and debounce": 300 * time.Millisecond} {
 			t.Run(name, func(t *testing.T) {
 				chip.Set(4, false)
 				r := start(t, kozo.Values{"chip": "gpiochip0", "pin": "4", "edges": true, "debounce": debounce, "period": time.Hour})
-				r.Wait("the first event", func() bool { return says(r, `"motion":false`) })
+				r.Wait("the first event", func() bool { return r.Said(`"motion":false`) })
 				chip.Set(4, true)
-				r.Wait("motion", func() bool { return says(r, `"motion":true`) })
+				r.Wait("motion", func() bool { return r.Said(`"motion":true`) })
 				chip.Set(4, false)
-				r.Wait("its end", func() bool { return says(r, "no more motion") && strings.Contains(last(r), `"motion":false`) })
+				r.Wait("its end", func() bool { return r.Said("no more motion") && strings.Contains(last(r), `"motion":false`) })
 			})
 		}
 		t.Run("unplugged and back", func(t *testing.T) {
@@ -71,14 +71,13 @@ func TestInLab(t *testing.T) {
 			if err := chip.Unplug(); err != nil {
 				t.Fatal(err)
 			}
-			ended(t, r)
-			if err := r.Err(); err == nil || !strings.Contains(err.Error(), "pin 3 of gpiochip0 ("+cp2112.Label+") has gone: its chip was unplugged") {
+			if err := r.End(); err == nil || !strings.Contains(err.Error(), "pin 3 of gpiochip0 ("+cp2112.Label+") has gone: its chip was unplugged") {
 				t.Errorf("unplugged, the role ends with %v", err)
 			}
 			chip = plug(t)
 			chip.Set(3, true)
 			again := start(t, kozo.Values{"chip": cp2112.Label, "pin": "3"}) // its number is another one now
-			again.Wait("motion", func() bool { return says(again, `"motion":true`) })
+			again.Wait("motion", func() bool { return again.Said(`"motion":true`) })
 		})
 	})
 }
@@ -98,15 +97,6 @@ func start(t *testing.T, values kozo.Values) *kozotest.RoleRun {
 	return kozotest.RunRole(t, kozotest.Make(t, Type(), values), kozotest.Options{Patience: patience})
 }
 
-func says(r *kozotest.RoleRun, text string) bool {
-	for _, m := range r.Sent() {
-		if strings.Contains(m.Body.Text(), text) {
-			return true
-		}
-	}
-	return false
-}
-
 // last returns the content of the last event.
 func last(r *kozotest.RoleRun) (text string) {
 	for _, m := range r.Sent() {
@@ -120,9 +110,7 @@ func last(r *kozotest.RoleRun) (text string) {
 // refused expects that the role ends at once, and says why.
 func refused(t *testing.T, values kozo.Values, want string) {
 	t.Helper()
-	r := start(t, values)
-	ended(t, r)
-	if err := r.Err(); err == nil || !strings.Contains(err.Error(), want) {
+	if err := start(t, values).End(); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v: the role ends with %v, want %q in it", values, err, want)
 	}
 }
@@ -137,16 +125,4 @@ func withoutPermission(t *testing.T) {
 	}
 	defer syscall.Seteuid(0)
 	refused(t, kozo.Values{"chip": "gpiochip0", "pin": "2"}, "this user may not; become one")
-}
-
-func ended(t *testing.T, r *kozotest.RoleRun) {
-	t.Helper()
-	vmlab.Eventually(t, patience, "the role ends", func() bool {
-		select {
-		case <-r.Done():
-			return true
-		default:
-			return false
-		}
-	})
 }
