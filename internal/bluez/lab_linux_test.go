@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -113,27 +112,14 @@ func addressLike(s string) bool { return len(s) == 17 && strings.Count(s, ":") =
 func testBlocked(t *testing.T) {
 	b := open(t)
 	a := b.Adapters()[0]
-	block := func(value string) {
-		t.Helper()
-		switches, _ := filepath.Glob("/sys/class/rfkill/*")
-		for _, dir := range switches {
-			if name, _ := os.ReadFile(filepath.Join(dir, "name")); strings.TrimSpace(string(name)) == a.Name {
-				if err := os.WriteFile(filepath.Join(dir, "soft"), []byte(value), 0); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-		}
-		t.Fatal("the adapter has no switch")
-	}
-	block("1")
+	vmlab.Block(t, a.Name, true)
 	if err := b.Await(limited(t), func() bool { now, _ := b.Adapter(a.Path); return !now.Powered }); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.PowerOn(t.Context(), a); err == nil || !strings.Contains(err.Error(), "rfkill unblock bluetooth") {
 		t.Errorf("it is blocked, and says %v", err)
 	}
-	block("0")
+	vmlab.Block(t, a.Name, false)
 	if err := b.PowerOn(limited(t), a); err != nil {
 		t.Errorf("it is not blocked any more: %v", err)
 	}

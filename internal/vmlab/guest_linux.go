@@ -1,7 +1,10 @@
 package vmlab
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -26,4 +29,24 @@ func (d Daemon) control(t *testing.T, what string) {
 	if out, err := exec.Command("/init", what, string(d)).CombinedOutput(); err != nil {
 		t.Fatalf("%s %s: %v: %s", what, d, err, out)
 	}
+}
+
+// Block keeps the radio of an adapter of the machine off, as rfkill does, or lets
+// it on again.
+func Block(t *testing.T, adapter string, off bool) {
+	t.Helper()
+	value := "0"
+	if off {
+		value = "1"
+	}
+	switches, _ := filepath.Glob("/sys/class/rfkill/*")
+	for _, dir := range switches {
+		if name, _ := os.ReadFile(filepath.Join(dir, "name")); strings.TrimSpace(string(name)) == adapter {
+			if err := os.WriteFile(filepath.Join(dir, "soft"), []byte(value), 0); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatalf("the adapter %s has no switch", adapter)
 }

@@ -196,6 +196,23 @@ func testLosses(t *testing.T) {
 			vmlab.Radio.Stop(t)
 			return func() { vmlab.Radio.Start(t) }
 		},
+		"the D-Bus system bus has ended": func() func() {
+			vmlab.Bus.Stop(t)
+			vmlab.Bluetoothd.Stop(t) // it would end by itself
+			return func() { vmlab.Bus.Start(t); vmlab.Bluetoothd.Start(t) }
+		},
+		"hci0 was switched off": func() func() {
+			vmlab.Block(t, "hci0", true)
+			return func() {
+				if l, err := newTransport(t, "adapter", "hci0").Listen(t.Context(), testEnv(t)); err == nil {
+					l.Close()
+					t.Error("a blocked adapter can listen")
+				} else if !strings.Contains(err.Error(), "rfkill unblock bluetooth") {
+					t.Errorf("a blocked adapter: %v", err)
+				}
+				vmlab.Block(t, "hci0", false)
+			}
+		},
 	} {
 		l := listen(t, "adapter", "hci0")
 		restore := lose()
