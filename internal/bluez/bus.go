@@ -38,21 +38,22 @@ type Bus struct {
 	conn  *dbus.Conn
 	owner string // the unique name of bluetoothd
 
-	mu      sync.Mutex
-	loaded  bool
-	early   []*dbus.Signal // what came before the objects
-	objects objects
-	changed chan struct{} // closed at the next change
-	serial  int           // of object paths of our own
-	ended   chan struct{}
-	err     error
+	mu       sync.Mutex
+	loaded   bool
+	early    []*dbus.Signal // what came before the objects
+	objects  objects
+	changed  chan struct{}            // closed at the next change
+	serial   int                      // of object paths of our own
+	profiles map[dbus.ObjectPath]bool // those that bluetoothd may have
+	ended    chan struct{}
+	err      error
 }
 
 // Open connects to bluetoothd. The error says what is missing.
 func Open(ctx context.Context) (*Bus, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	b := &Bus{objects: objects{}, changed: make(chan struct{}), ended: make(chan struct{})}
+	b := &Bus{objects: objects{}, profiles: map[dbus.ObjectPath]bool{}, changed: make(chan struct{}), ended: make(chan struct{})}
 	life, end := context.WithCancel(context.Background())
 	stop := context.AfterFunc(ctx, end) // authentication has no limit of its own
 	conn, err := dbus.ConnectSystemBus(dbus.WithContext(life), dbus.WithSignalHandler(b))
@@ -109,8 +110,10 @@ func (b *Bus) load(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the connection, and what was begun over it.
+// Close ends the connection, and what was begun over it. It takes two seconds if
+// bluetoothd hangs.
 func (b *Bus) Close() error {
+	b.unregisterAll()
 	err := b.conn.Close()
 	b.fail(errClosed)
 	return err

@@ -36,6 +36,7 @@ func TestInLab(t *testing.T) {
 			{"failing to connect", testNotConnecting},
 			{"hanging up", testHangingUp},
 			{"serving once", testServingOnce},
+			{"serving interrupted", testServingInterrupted},
 			{"bluetoothd dies", testDaemonDies},
 			{"bus dies", testBusDies},
 			{"adapter unplugged", testUnplugged},
@@ -358,6 +359,35 @@ func ends(t *testing.T, b *Bus, want string) {
 	}
 	if err := b.Await(t.Context(), func() bool { return false }); err == nil {
 		t.Error("whoever waits goes on waiting")
+	}
+}
+
+// Whoever gives up in the middle leaves nothing behind: nobody could offer the
+// service again.
+func testServingInterrupted(t *testing.T) {
+	took := time.Duration(0)
+	for i := range 40 {
+		b, err := Open(limited(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := limited(t)
+		if i > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, took*time.Duration(i)/40)
+			defer cancel()
+		}
+		begun := time.Now()
+		err = b.Serve(ctx, testUUID, "test", func(s *Stream) { s.Close() })
+		took = max(took, time.Since(begun))
+		if err != nil && ctx.Err() == nil {
+			t.Fatalf("after %d others: %v", i, err)
+		}
+		b.Close()
+	}
+	b := open(t)
+	if err := b.Serve(limited(t), testUUID, "test", func(s *Stream) { s.Close() }); err != nil {
+		t.Errorf("after all others: %v", err)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -144,18 +146,46 @@ func (b *Bus) register(ctx context.Context, uuid string, options map[string]dbus
 	b.mu.Lock()
 	b.serial++
 	path := dbus.ObjectPath(fmt.Sprintf("/kozo/profile%d", b.serial))
+	b.profiles[path] = true
 	b.mu.Unlock()
 	if err := b.conn.Export(&profile{b, take}, path, profileIface); err != nil {
 		return "", err
 	}
-	return path, b.quick(ctx, "/org/bluez", profileManager+".RegisterProfile", path, uuid, options)
+	err := b.quick(ctx, "/org/bluez", profileManager+".RegisterProfile", path, uuid, options)
+	if err != nil {
+		b.unregister(ctx, path) // it may have been too late only to be heard of
+	}
+	return path, err
 }
 
 // unregister leaves the object where it is: a call with a descriptor may be on its
 // way, and nobody would close that.
 func (b *Bus) unregister(ctx context.Context, path dbus.ObjectPath) {
-	_ = b.quick(context.WithoutCancel(ctx), "/org/bluez", profileManager+".UnregisterProfile", path)
+	b.mu.Lock()
+	delete(b.profiles, path)
+	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTimeout)
+	defer cancel()
+	_ = b.call(ctx, "/org/bluez", profileManager+".UnregisterProfile", path)
 }
+
+// unregisterAll takes back what was offered. bluetoothd does so by itself when
+// somebody leaves the bus, but not if that was before it has looked at what they
+// had registered last: nobody could offer that service again until it ends.
+func (b *Bus) unregisterAll() {
+	if b.Err() != nil {
+		return
+	}
+	b.mu.Lock()
+	paths := slices.Collect(maps.Keys(b.profiles))
+	b.mu.Unlock()
+	for _, path := range paths {
+		b.unregister(context.Background(), path)
+	}
+}
+
+// goodbyeTimeout is for what bluetoothd answers at once if it answers at all.
+const goodbyeTimeout = 2 * time.Second
 
 // profile is what bluetoothd calls when there is a connection.
 type profile struct {
