@@ -2,7 +2,8 @@
 # make test     runs all tests with the race detector
 # make check    formatting, vet, staticcheck, known vulnerabilities, allocations, other platforms
 # make bench    measures, half an hour; QUICK=1 takes some minutes,
-#               ONLY=throughput,idle measures parts, ONLY=onion a link over Tor, SYSTEMS=kozo,nats some systems,
+#               ONLY=throughput,idle measures parts, ONLY=onion and ONLY=bluetooth a link over Tor and over BlueZ
+#               in a virtual machine, SYSTEMS=kozo,nats some systems,
 #               NODES=30 a full mesh of that size; JSON=FILE keeps the figures,
 #               ONLY=profile PROFILE=DIR writes CPU profiles of a flood
 # make bench-record   measures, and writes the figures, pictures and tables of the
@@ -81,7 +82,7 @@ platforms:
 # counted.
 bench:
 	@tools/bench-tools.sh
-	@$(GO) build -o bin/ ./bench
+	@CGO_ENABLED=0 $(GO) build -o bin/ ./bench
 	@peers=$$(GO=$(GO) tools/bench-peers.sh) && bin/bench $(if $(QUICK),-quick) $(if $(ONLY),-only $(ONLY)) \
 		$(if $(SYSTEMS),-systems $(SYSTEMS)) $(if $(NODES),-nodes $(NODES)) $(if $(JSON),-json $(JSON)) \
 		$(if $(PROFILE),-profile $(PROFILE)) -peers "$$peers"

@@ -11,7 +11,7 @@ import (
 // The documents in which tables come from the recorded results, and the pictures
 // beside these.
 var (
-	documents = [...]string{"README.md", "docs/performance.md", "docs/scaling.md"}
+	documents = [...]string{"README.md", "docs/performance.md", "docs/scaling.md", "docs/transports/bluetooth.md", "docs/transports/onion.md"}
 	pictures  = map[string]func(*results) []byte{
 		"bench/results.svg": (*results).svg,
 		"bench/growth.svg":  (*results).growthSVG,
@@ -87,16 +87,18 @@ func (r *results) fill(text []byte) ([]byte, error) {
 
 // tables are what documents can show.
 var tables = map[string]func(*results) string{
-	"machine":     (*results).machineText,
-	"256 bytes":   (*results).table256,
-	"other sizes": (*results).tableSizes,
-	"targets":     (*results).tableTargets,
-	"growth":      (*results).tableGrowth,
-	"curves":      (*results).tableCurves,
-	"overload":    (*results).tableOverload,
-	"costs":       (*results).tableCosts,
-	"unit costs":  (*results).tableUnits,
-	"full mesh":   (*results).tableLarge,
+	"machine":        (*results).machineText,
+	"256 bytes":      (*results).table256,
+	"other sizes":    (*results).tableSizes,
+	"targets":        (*results).tableTargets,
+	"growth":         (*results).tableGrowth,
+	"curves":         (*results).tableCurves,
+	"overload":       (*results).tableOverload,
+	"costs":          (*results).tableCosts,
+	"unit costs":     (*results).tableUnits,
+	"full mesh":      (*results).tableLarge,
+	"over Tor":       (*results).tableOnion,
+	"over Bluetooth": (*results).tableBluetooth,
 }
 
 // number writes a number as people read it: with commas, and as many digits after

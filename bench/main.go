@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"kozo/cli"
+	vm "kozo/internal/vmlab/machine"
 )
 
 // childVariable is set for the processes that are measured.
@@ -35,6 +36,7 @@ func main() {
 		os.Exit(child(os.Args[1:]))
 	}
 	if !isolated() {
+		prepare(os.Args[1:])
 		if code, ok := isolate(os.Args[1:]); ok {
 			os.Exit(code)
 		}
@@ -75,6 +77,8 @@ func child(args []string) int {
 		err = runBare(ctx, args)
 	case "hive":
 		err = runHive(ctx, args)
+	case "air":
+		err = runAir(ctx, args, os.Stdout)
 	default:
 		err = fmt.Errorf("unknown part %q", part)
 	}
@@ -87,6 +91,14 @@ func child(args []string) int {
 
 // parts are what can be measured.
 var parts = [...]string{"throughput", "fanout", "curves", "latency", "overload", "start", "memory", "mesh", "idle"}
+
+// prepare fetches what a part needs from elsewhere, while there is a way there: an
+// isolated bench has none. That something is missing is said when it is measured.
+func prepare(args []string) {
+	if slices.ContainsFunc(args, func(a string) bool { return strings.Contains(a, bluetoothPart) }) {
+		_ = vm.Prepare()
+	}
+}
 
 // profilePart is measured only if it is asked for: it is for people who want to
 // make the program faster.
@@ -195,8 +207,8 @@ func bench(ctx context.Context, args []string) error {
 			o.profiles = *profiles
 			continue
 		}
-		if !slices.Contains(parts[:], part) && part != onionPart {
-			return fmt.Errorf("there is no part %q to measure; there are %s", part, strings.Join(append(parts[:], onionPart), ", "))
+		if all := append(parts[:], slowParts[:]...); !slices.Contains(all, part) {
+			return fmt.Errorf("there is no part %q to measure; there are %s", part, strings.Join(all, ", "))
 		}
 	}
 	if isolated() {
@@ -282,12 +294,8 @@ func measure(ctx context.Context, o options, say func(string, ...any)) (*results
 		}
 		r.Parts[part] = partRecord{When: time.Now().UTC().Truncate(time.Second), Quick: o.quick, Rounds: o.rounds}
 	}
-	if slices.Contains(o.parts, onionPart) {
-		var err error
-		if r.Onion, err = measureOverTor(ctx, o, say); err != nil {
-			return nil, fmt.Errorf("%s: %w", onionPart, err)
-		}
-		r.Parts[onionPart] = partRecord{When: time.Now().UTC().Truncate(time.Second), Quick: o.quick, Rounds: min(o.rounds, 3)}
+	if err := measureSlowLinks(ctx, o, r, say); err != nil {
+		return nil, err
 	}
 	if slices.Contains(o.parts, profilePart) {
 		if err := profileFlood(ctx, o, say); err != nil {

@@ -73,12 +73,17 @@ func (n *network) write(settings string, roles, fronts map[string]string) error 
 			return err
 		}
 		fmt.Fprintf(&b, "  %s:\n    privateKey: %s\n    publicKey: %s\n", name, file, key.Public().Line())
-		fmt.Fprintf(&b, "    transports:\n      tcp:\n        address: %s\n        bindAddress: 127.0.0.1\n        port: %d\n", cmp.Or(fronts[name], "127.0.0.1"), n.ports[i])
+		b.WriteString("    transports:\n" + n.tcpOptions(i, cmp.Or(fronts[name], "127.0.0.1")))
 		if text := roles[name]; text != "" {
 			fmt.Fprintf(&b, "    roles:\n%s", text)
 		}
 	}
 	return os.WriteFile(n.config(), []byte(b.String()), 0o600)
+}
+
+// tcpOptions are what the file has of the transport of the i-th node.
+func (n *network) tcpOptions(i int, address string) string {
+	return fmt.Sprintf("      tcp:\n        address: %s\n        bindAddress: 127.0.0.1\n        port: %d\n", address, n.ports[i])
 }
 
 func (n *network) config() string { return filepath.Join(n.dir, "config.yml") }

@@ -25,7 +25,8 @@ type results struct {
 	Resident   []resident            `json:"resident,omitempty"`
 	Mesh       []mesh                `json:"mesh,omitempty"`
 	Idle       *idle                 `json:"idle,omitempty"`
-	Onion      *overTor              `json:"onion,omitempty"`
+	Onion      *slowLink             `json:"onion,omitempty"`
+	Bluetooth  *overBluetooth        `json:"bluetooth,omitempty"`
 }
 
 // partRecord says when a part was measured, and how.
@@ -40,6 +41,11 @@ type partRecord struct {
 func (r *results) keep(old *results) {
 	if old.Machine != r.Machine {
 		return
+	}
+	for _, v := range old.Ratios { // in their order, so that a record shows what is new
+		if _, measured := r.Parts[v.part()]; !measured {
+			r.Ratios = append(r.Ratios, v)
+		}
 	}
 	for part, record := range old.Parts {
 		if _, measured := r.Parts[part]; measured {
@@ -67,11 +73,8 @@ func (r *results) keep(old *results) {
 			r.Idle = old.Idle
 		case onionPart:
 			r.Onion = old.Onion
-		}
-		for _, v := range old.Ratios {
-			if v.part() == part {
-				r.Ratios = append(r.Ratios, v)
-			}
+		case bluetoothPart:
+			r.Bluetooth = old.Bluetooth
 		}
 	}
 	if len(r.Neighbours) == 0 {

@@ -59,7 +59,10 @@ func (r *results) print(w io.Writer) {
 		_ = t.Flush() // w is the terminal or a buffer
 	}
 	printOverload(w, r.Overload)
-	printOverTor(w, r.Onion)
+	r.Onion.print(w, "Over Tor, all of it on this machine")
+	if v := r.Bluetooth; v != nil {
+		v.print(w, "Over Bluetooth without air, in "+v.Machine)
+	}
 	if v := r.Start; v != nil {
 		fmt.Fprintf(w, "\nFrom start to first message, in milliseconds\n  the receiver runs already  %s\n  both start                 %s\n", v.Sender.text(1), v.Both.text(1))
 	}

@@ -47,11 +47,19 @@ func (r *results) targets() []target {
 		cpu := idleLinkCPU(v)
 		most(true, "idle link, CPU a minute, both ends", 2, "ms", cpu, number(cpu, 1)+" ms")
 		most(true, "idle, written to disk", 0, "", float64(v.WriteBytes), fmt.Sprintf("%d bytes", v.WriteBytes))
-		most(v.NodeKiB > 0, "resident memory, node with 2 peers", 14, "MiB", v.NodeKiB/1024, number(v.NodeKiB/1024, 1)+" MiB")
+		text := number(v.NodeKiB/1024, 1) + " MiB"
+		if v.NodeAnonKiB > 0 {
+			text += ", " + number(v.NodeAnonKiB/1024, 1) + " of them not the program file"
+		}
+		most(v.NodeKiB > 0, "resident memory, node with 2 peers", 14, "MiB", v.NodeKiB/1024, text)
 	}
 	if v := r.Memory; v != nil {
 		conn := v.PeerKiB / 2 // each peer has two connections
-		most(true, "memory of one more idle connection, each side", 110, "KiB", conn, number(conn, 0)+" KiB")
+		text := number(conn, 0) + " KiB"
+		if v.FloorPeerKiB > 0 {
+			text += "; a bare one " + number(v.FloorPeerKiB/2, 0)
+		}
+		most(true, "memory of one more idle connection, each side", 110, "KiB", conn, text)
 	}
 	if v := r.Start; v != nil {
 		most(true, "start to first message delivered, the peer is up, handshake included", startMost, "ms", v.Sender.Median, v.Sender.text(0)+" ms")

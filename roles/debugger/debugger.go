@@ -85,6 +85,10 @@ func (d *debugger) Warnings() []*kozo.OptionError {
 	return nil
 }
 
+// repeat bounds how often is said that a session is open already, whoever keeps
+// asking.
+const repeat = 10 * time.Second
+
 // Run opens a session for an order, one at a time.
 func (d *debugger) Run(ctx context.Context, env *kozo.Env) error {
 	say := func(level, format string, args ...any) {
@@ -98,6 +102,7 @@ func (d *debugger) Run(ctx context.Context, env *kozo.Env) error {
 		}
 	}
 	var s *session
+	var told time.Time // that it is open
 	for {
 		for ctx.Err() == nil {
 			m, ok := env.Inbox.TryReceive()
@@ -106,7 +111,10 @@ func (d *debugger) Run(ctx context.Context, env *kozo.Env) error {
 			}
 			who := kozo.Printable(m.From.String())
 			if s != nil {
-				say(kozo.Info, "%s asks for a debugging session, and one is open: %s", who, s.how)
+				if told.IsZero() || time.Since(told) >= repeat {
+					told = time.Now()
+					say(kozo.Info, "%s asks for a debugging session, and one is open: %s", who, s.how)
+				}
 				continue
 			}
 			opened, err := d.open(ctx, env, say)
@@ -114,7 +122,7 @@ func (d *debugger) Run(ctx context.Context, env *kozo.Env) error {
 				say(kozo.Error, "%s asks for a debugging session, which cannot be opened: %v", who, err)
 				continue
 			}
-			s = opened
+			s, told = opened, time.Time{}
 			say(kozo.Info, "a debugging session is open for %v, since %s asks for it: %s", d.Timeout, who, s.how)
 		}
 		var closed <-chan struct{}

@@ -50,11 +50,12 @@ func enter() (cache string, unlock func(), err error) {
 	return cache, unlock, err
 }
 
-// Facts say of what the machines are made, for who compares what was measured.
+// Facts say of what the machines are made, for who compares what was measured in
+// them.
 func Facts() string {
 	out, _ := exec.Command(emulator, "--version").Output()
-	version, _, _ := strings.Cut(string(out), "\n")
-	return strings.TrimSpace(version) + ", emulating one processor; " + kernel
+	version, _, _ := strings.Cut(strings.TrimPrefix(string(out), "QEMU emulator version "), " ")
+	return "one processor, emulated by QEMU " + version
 }
 
 // lock waits until no other process holds the lock.
