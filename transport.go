@@ -27,6 +27,7 @@ type Transport interface {
 
 	// Dial connects to an endpoint of a peer's transport. The connection must
 	// be closed if ctx ends before Dial returns. The context has a deadline.
+	// Several goroutines may dial at once, also to endpoints of the same peer.
 	Dial(ctx context.Context, env *TransportEnv, endpoint string) (net.Conn, error)
 
 	// Listen begins to accept connections. It is called only if there are
@@ -103,7 +104,7 @@ type Timed interface {
 // Times are limits of time for the connections of a transport. One that is 0
 // stands for the usual one.
 type Times struct {
-	Dial      time.Duration // to connect, the handshake included; usually 10 s
+	Dial      time.Duration // to connect, the handshake included; usually 10 s; after a tenth without an answer others are tried too
 	Handshake time.Duration // for each side to prove who it is, and to say hello; usually 10 s
 
 	// Silence is for how long nothing may arrive at the least before a
