@@ -68,23 +68,29 @@ func (a *app) tail(ctx context.Context, t target, filters []kozo.Filter, most in
 	ready := func() { a.say("messages at %s; Ctrl-C ends this", node.Node) }
 	seen := 0
 	err = control.Tail(ctx, node.Path, filters, ready, func(m kozo.Message, missed uint64) error {
-		if err := a.show(m, missed); err != nil {
-			return err
+		if a.show(m, missed); a.unwritten != nil {
+			return a.unwritten
 		}
 		if seen++; seen == most {
 			return errEnough
 		}
 		return nil
 	})
-	if err == nil || errors.Is(err, errEnough) {
+	switch {
+	case err == nil, errors.Is(err, errEnough):
 		return nil
+	case a.unwritten != nil:
+		return failed("%w", a.unwritten)
 	}
 	return unreachable(node, err)
 }
 
-func (a *app) show(m kozo.Message, missed uint64) error {
+func (a *app) show(m kozo.Message, missed uint64) {
 	if a.json {
-		return a.emitLine(tailed{Message: m, Missed: missed})
+		if err := a.emitLine(tailed{Message: m, Missed: missed}); err != nil && a.unwritten == nil {
+			a.unwritten = err
+		}
+		return
 	}
 	style := a.style()
 	what := m.Kind.String()
@@ -99,7 +105,6 @@ func (a *app) show(m kozo.Message, missed uint64) error {
 	if missed > 0 {
 		a.printf("%s\n", style.Pending("("+term.Count(missed, "message")+" missed)"))
 	}
-	return nil
 }
 
 func pad(text string, width int) string {

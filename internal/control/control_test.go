@@ -136,7 +136,7 @@ func serve(t *testing.T, n Node) string {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	return l.Path()
+	return l.Addr().String()
 }
 
 func dial(t *testing.T, path string) net.Conn {
@@ -224,7 +224,7 @@ func TestTailEndsWithTheNode(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- Serve(ctx, l, n) }()
-	err = Tail(t.Context(), l.Path(), nil, stop, func(kozo.Message, uint64) error { return nil })
+	err = Tail(t.Context(), l.Addr().String(), nil, stop, func(kozo.Message, uint64) error { return nil })
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("Tail: %v", err)
 	}

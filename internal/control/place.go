@@ -73,9 +73,6 @@ type Listener struct {
 	lock *os.File
 }
 
-// Path is where the socket is.
-func (l *Listener) Path() string { return l.Addr().String() }
-
 // Close removes the socket and lets the name go.
 func (l *Listener) Close() error {
 	return errors.Join(ignoreClosed(l.Listener.Close()), ignoreClosed(unlock(l.lock)))

@@ -121,7 +121,7 @@ func TestStaleSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	info, err := os.Stat(l.Path())
+	info, err := os.Stat(l.Addr().String())
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the socket has mode %v, %v", info.Mode(), err)
 	}
@@ -180,7 +180,7 @@ func TestWhereSocketsAre(t *testing.T) {
 	}
 	defer l.Close()
 	found := Dirs{long, dir}.Running(t.Context())
-	if len(found) != 1 || found[0].Node != "clock" || found[0].Path != l.Path() {
+	if len(found) != 1 || found[0].Node != "clock" || found[0].Path != l.Addr().String() {
 		t.Errorf("running: %+v", found)
 	}
 }

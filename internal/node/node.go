@@ -147,7 +147,7 @@ func (n *Node) prepareKeys() error {
 		keys[other.Name], names[key] = key, other.Name
 		slowest[other.Name] = max(other.Settings.Heartbeat, n.self.Settings.Heartbeat)
 	}
-	if err := CheckKey(n.self, n.cfg.Key); err != nil {
+	if err := checkKey(n.self, n.cfg.Key); err != nil {
 		return err
 	}
 	s := n.self.Settings
@@ -192,8 +192,8 @@ func (n *Node) secureWith(t kozo.Times) *secure.Config {
 	return &cfg
 }
 
-// CheckKey says whether a private key is that of a node of the configuration.
-func CheckKey(n *system.Node, key *secure.Key) error {
+// checkKey says whether a private key is that of a node of the configuration.
+func checkKey(n *system.Node, key *secure.Key) error {
 	want, err := secure.ParsePublicKey(n.PublicKey)
 	if err != nil {
 		return fmt.Errorf("publicKey of node %s: %w", n.Name, err)
