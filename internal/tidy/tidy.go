@@ -1,8 +1,7 @@
 // Package tidy gives memory back to the machine that was needed for a moment
 // only. The runtime keeps what a program once had for quite a while, and large
 // stacks too, since most programs need them again. A node needs most of its memory
-// for handshakes, in its first second, and then has hours with nothing to do. It
-// needs most of its program for the start, too: a third of it is enough to wait.
+// for handshakes, in its first second, and then has hours with nothing to do.
 //
 // While messages flow it is the other way round: garbage may lie about for longer,
 // since to collect it costs time, and there is memory for it.
@@ -109,12 +108,11 @@ func wait(ctx context.Context, stirred <-chan struct{}, d time.Duration) bool {
 }
 
 // give collects garbage a few times, since each time halves stacks that are too
-// large. The program comes last, for the collector is in it.
+// large.
 func give() {
 	runtime.GC()
 	runtime.GC()
 	debug.FreeOSMemory()
-	unload()
 }
 
 func allocated() uint64 {
