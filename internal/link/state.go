@@ -137,7 +137,10 @@ func (l *Link) setUp(s *session, hello *wire.Hello) {
 	st.roundTrip, st.skew = 0, 0
 	say := !st.comesAndGoes()
 	l.mu.Unlock()
-	if say {
+	switch {
+	case say && s.rides:
+		l.cfg.Log.Info("link up, on the connection that the peer made")
+	case say:
 		l.cfg.Log.Info("link up", "transport", s.transport, "endpoint", s.endpoint)
 	}
 }
