@@ -139,7 +139,7 @@ func (l *Link) setUp(s *session, hello *wire.Hello) {
 	l.mu.Unlock()
 	switch {
 	case say && s.rides:
-		l.cfg.Log.Info("link up, on the connection that the peer made")
+		l.cfg.Log.Info("link up", "by", "the connection that the peer made")
 	case say:
 		l.cfg.Log.Info("link up", "transport", s.transport, "endpoint", s.endpoint)
 	}
