@@ -80,6 +80,8 @@ type receiver struct {
 
 	wake chan struct{} // there is something to answer
 
+	replacing sync.WaitGroup // the older stream, which is being closed
+
 	names wire.Names
 
 	mu     sync.Mutex
@@ -106,6 +108,7 @@ func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, conn Cl
 	}
 	defer in.exit()
 	r := &receiver{in: in, stream: stream, conn: conn, shared: shared, wake: make(chan struct{}, 1)}
+	defer r.replacing.Wait()
 	defer func() { _ = stream.Close() }()
 	reader := wire.NewReader(stream, in.cfg.MaxFrame)
 	theirs, err := r.hello(ctx, reader, hello)
@@ -198,12 +201,18 @@ func (r *receiver) takeOver(theirs *wire.Hello) (boot wire.Boot, seen uint64, er
 	}
 	in.mu.Unlock()
 	if old != nil {
-		_ = old.stream.Close()
-		if !old.shared && old.conn != r.conn {
-			old.conn.Close(ErrReplaced)
-		}
+		r.replacing.Go(func() { r.replace(old) })
 	}
 	return boot, seen, err
+}
+
+// replace closes an older stream. Where nothing can be sent any more that takes
+// until its connection is given up, and nobody waits for it.
+func (r *receiver) replace(old *receiver) {
+	if !old.shared && old.conn != r.conn {
+		old.conn.Close(ErrReplaced)
+	}
+	_ = old.stream.Close()
 }
 
 // enter notes that a stream is served, unless the node stops.

@@ -65,3 +65,32 @@ func TestWhoStopsRidingOverAFarWayLeavesTheConnectionToItsOwner(t *testing.T) {
 		}
 	})
 }
+
+// A node that was switched off in the middle of much that it got on its own
+// connection comes back: nobody waits for that connection, which takes nothing more.
+func TestAFullConnectionDoesNotKeepThePeerOut(t *testing.T) {
+	inMemory(t, func(t *testing.T, m *memory) {
+		w := newWorld(t, m, "heartbeat: 60\nconnectionRetry: 60", spec{name: "open"}, spec{name: "behind", mute: true})
+		w.allUp()
+		for _, c := range m.between("open", "behind") {
+			c.Freeze(true)
+			c.Other().Freeze(true)
+		}
+		for range 100 {
+			w.send("open", "bulk", make([]byte, 16<<10))
+		}
+		time.Sleep(time.Second)
+		w.stop("behind")
+		w.start("behind")
+		w.within(2*time.Second, "the new connection", func() bool { return w.up("behind", "open") })
+		w.within(2*time.Second, "to ride on it", func() bool {
+			l := w.link("open", "behind")
+			return l.State == "up" && l.Connects == 2
+		})
+		w.send("open", "new", nil)
+		w.until("a message", func() bool {
+			got := w.received("behind")
+			return len(got) > 0 && got[len(got)-1].Type == "new"
+		})
+	})
+}
