@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"kozo"
 	"kozo/internal/wire"
 )
 
@@ -13,8 +14,9 @@ type session struct {
 	conn      Conn
 	stream    io.ReadWriteCloser
 	reader    *wire.Reader
-	boot      wire.Boot // of the peer
-	target    int       // unless it rides
+	boot      wire.Boot     // of the peer
+	interest  []kozo.Filter // as its hello says
+	target    int           // unless it rides
 	transport string
 	endpoint  string
 	rank      int

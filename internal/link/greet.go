@@ -81,7 +81,7 @@ func (l *Link) greet(ctx context.Context, s *session) error {
 		l.mu.Unlock()
 		return closed(stream, errNoHello)
 	}
-	s.greeted, s.boot = true, theirs.Boot
+	s.greeted, s.boot, s.interest = true, theirs.Boot, theirs.Interest
 	l.resume(s, hello.Sent, theirs)
 	l.mu.Unlock()
 	select {
@@ -90,7 +90,6 @@ func (l *Link) greet(ctx context.Context, s *session) error {
 	}
 	l.setUp(s, theirs)
 	l.cfg.OnHello(theirs)
-	l.cfg.OnInterest(theirs.Interest)
 	return nil
 }
 

@@ -2,12 +2,14 @@ package link
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"kozo"
 	"kozo/internal/memnet"
 	"kozo/internal/wire"
 )
@@ -63,4 +65,46 @@ func TestAConnectionThatTakesNothingDoesNotStandInTheWay(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What the peer wants is said by its newest hello, even if the stream before it
+// has just said something else, and that is still being noted.
+func TestTheInterestOfTheOldConnectionIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var wants string
+		_, worse, better, open := twoWays(t, func(cfg *Config) {
+			cfg.OnInterest = func(filters []kozo.Filter) {
+				if len(filters) == 0 {
+					return
+				}
+				if filters[0].Type == "old" {
+					time.Sleep(50 * time.Millisecond)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				wants = filters[0].Type
+			}
+		})
+		f := <-worse
+		f.hello()
+		f.write(helloOf(2, 0))
+		go func() { _, _ = io.Copy(io.Discard, f.conn) }()
+		open.Store(true)
+		n := <-better
+		n.hello()
+		f.write(wire.AppendInterest(nil, []kozo.Filter{{Type: "old"}}))
+		synctest.Wait()
+		n.write(wire.AppendHello(nil, &wire.Hello{
+			Version: wire.Version, Boot: wire.Boot{2}, KnownBoot: wire.Boot{1}, Interest: []kozo.Filter{{Type: "new"}},
+		}))
+		n.want(wire.TypePing)
+		time.Sleep(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if wants != "new" {
+			t.Errorf("it wants %q", wants)
+		}
+		_ = n.conn.Close()
+	})
 }

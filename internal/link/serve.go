@@ -22,6 +22,8 @@ type pongs struct {
 // serve works a session until it ends, and returns the session to go on with if
 // it has moved to a better connection, or nil.
 func (l *Link) serve(ctx context.Context, s *session) *session {
+	l.cfg.OnInterest(s.interest) // nobody reads any more what the session before says about it
+	s.interest = nil
 	p := &pongs{dead: make(chan struct{}), settled: make(chan struct{}, 1)}
 	w := &watch{link: l, session: s, pongs: p}
 	go func() {
@@ -227,15 +229,13 @@ func (w *watch) read(r *wire.Reader) error {
 			if err != nil {
 				return err
 			}
-			if w.current() { // after a move, the newer hello knows better
-				w.link.cfg.OnInterest(filters)
-			}
+			w.link.cfg.OnInterest(filters)
 		case wire.TypeBlocks:
 			blocks, err := wire.ParseBlocks(payload)
 			if err != nil {
 				return err
 			}
-			if w.current() {
+			if w.current() { // after a move, the newer hello knows better
 				w.link.cfg.OnBlocks(blocks)
 			}
 		case wire.TypeBye:
