@@ -169,13 +169,13 @@ type conn struct{ *secure.Conn }
 
 func (c conn) Open(ctx context.Context) (io.ReadWriteCloser, error) { return c.Conn.Open(ctx) }
 
-// ride returns the newest connection that the peer has dialled and that can
-// carry what this node sends.
+// ride returns the newest connection that the peer has dialled, that lives, and
+// that can carry what this node sends.
 func (p *peer) ride() link.Conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range slices.Backward(p.dialed) {
-		if c.Carries() {
+		if c.Carries() && c.Err() == nil {
 			return connOf(c)
 		}
 	}
