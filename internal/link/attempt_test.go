@@ -1,7 +1,9 @@
 package link
 
 import (
+	"bytes"
 	"errors"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -355,6 +357,21 @@ func TestNeverDialsNever(t *testing.T) {
 		time.Sleep(time.Hour)
 		if own.dials.Load() > 0 || conn.opens.Load() > 0 {
 			t.Error("it has connected")
+		}
+	})
+}
+
+// Once nothing better is left to be found, nobody wakes up to look for it.
+func TestWhoHasTheBestConnectionSeeksNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := ways(t, nil, hole(0), &way{connects: 50 * ms})
+		upAfter(t, l)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		all := make([]byte, 1<<20)
+		all = all[:runtime.Stack(all, true)]
+		if bytes.Contains(all, []byte("link.(*Link).probe")) || !bytes.Contains(all, []byte("link.(*Link).serve")) {
+			t.Errorf("somebody still does:\n%s", all)
 		}
 	})
 }

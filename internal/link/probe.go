@@ -36,7 +36,7 @@ func (l *Link) probe(ctx context.Context, s *session) (<-chan *session, func() <
 		pause := min(l.cfg.Retry, probeTime)
 		timer := time.NewTimer(pause)
 		defer timer.Stop()
-		for {
+		for any || !d.idle() {
 			n, wait := d.best()
 			var again <-chan time.Time
 			if wait > 0 {

@@ -85,7 +85,7 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 				return nil, err
 			}
 		case n, ok := <-better:
-			if !ok { // the probing has ended: so will this, in a moment
+			if !ok { // there is nothing better any more
 				better = nil
 			} else if l.move(ctx, s, w, n, beat) {
 				return n, nil
