@@ -33,13 +33,15 @@ type rig struct {
 	sent   uint64
 }
 
-func newRig(t *testing.T, lives func() (out, back int), change func(*Config)) *rig {
+func newRig(t *testing.T, lives func() (out, back int), change func(*Config), targets ...Target) *rig {
 	g := &rig{t: t, lives: lives}
 	g.start()
 	g.link, _ = dialled(t, func(cfg *Config) {
 		cfg.QueueLength = 100_000
 		change(cfg)
-		cfg.Targets = []Target{{Transport: "tcp", Endpoint: "b:1", Timeout: 10 * time.Second, Dial: g.dial}}
+		if cfg.Targets = targets; len(targets) == 0 {
+			cfg.Targets = []Target{{Transport: "tcp", Endpoint: "b:1", Timeout: 10 * time.Second, Dial: g.dial}}
+		}
 	})
 	t.Cleanup(g.end)
 	return g
