@@ -375,3 +375,12 @@ func TestWhoHasTheBestConnectionSeeksNoMore(t *testing.T) {
 		}
 	})
 }
+
+// Every rank is one, and a connection that comes too late is closed.
+func TestALinkWithARankBelowZeroStops(t *testing.T) {
+	late := &way{rank: -1, connects: 3 * time.Second, deaf: true}
+	synctest.Test(t, func(t *testing.T) { upAfter(t, ways(t, nil, late, &way{connects: 50 * ms})) })
+	if late.got.Load() != 1 || late.closed.Load() != 1 {
+		t.Errorf("%d connections, %d are closed", late.got.Load(), late.closed.Load())
+	}
+}

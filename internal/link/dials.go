@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -198,7 +199,7 @@ func (d *dials) idle() bool {
 
 // end stops everything, and waits for it.
 func (d *dials) end() {
-	d.only(0)
+	d.only(math.MinInt)
 	d.turn.Stop()
 	for !d.idle() {
 		d.note(<-d.ended)
