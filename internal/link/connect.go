@@ -67,9 +67,10 @@ func (l *Link) connect(ctx context.Context, retry *backoff) (*session, error) {
 	return nil, ctx.Err()
 }
 
-// turn waits until the link may try to connect.
+// turn waits until the link may try to connect, unless it has a connection already:
+// the peer does not wait for long until it is used.
 func (l *Link) turn(ctx context.Context) (done func(), err error) {
-	if l.cfg.Turn == nil {
+	if l.cfg.Turn == nil || len(l.dials.ready) > 0 {
 		return func() {}, nil
 	}
 	return l.cfg.Turn(ctx)

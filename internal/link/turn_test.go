@@ -58,3 +58,24 @@ func TestALinkThatWaitsForItsTurnStops(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// A connection that comes after its turn is not left to wait for the next one: the
+// peer would close it.
+func TestALateConnectionNeedsNoOtherTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &way{rank: 1, connects: 70 * time.Second}
+		l := ways(t, func(cfg *Config) {
+			cfg.Targets[1].Timeout = 2 * time.Minute
+			cfg.Turn = func(ctx context.Context) (func(), error) {
+				if slow.got.Load() > 0 { // from now on it is the turn of others
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				return func() {}, nil
+			}
+		}, refusing(0, ms), slow)
+		if took := upAfter(t, l); took != 70*time.Second {
+			t.Errorf("up after %v", took)
+		}
+	})
+}
