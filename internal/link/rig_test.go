@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"io"
+	"math"
 	"net"
 	"sync"
 	"testing"
@@ -47,7 +48,7 @@ func newRig(t *testing.T, lives func() (out, back int), change func(*Config), ta
 	return g
 }
 
-const endless = 1 << 60
+const endless = math.MaxInt32
 
 // start begins a run of the peer.
 func (g *rig) start() {
