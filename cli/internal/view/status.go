@@ -167,6 +167,9 @@ func (v *view) aboutLink(l status.Link) {
 	if l.Out.Queued > 0 {
 		about = append(about, term.Count(l.Out.Queued, "message")+" waiting")
 	}
+	if l.Out.InFlight > 0 && l.State != "up" {
+		about = append(about, term.Count(l.Out.InFlight, "message")+" not confirmed: sent again when the link is back, if need be")
+	}
 	if status.Sum(l.Out.Dropped) > 0 {
 		about = append(about, "dropped: "+causes(l.Out.Dropped))
 	}

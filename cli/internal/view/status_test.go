@@ -65,7 +65,7 @@ func troubled() status.Node {
 					{Transport: "tcp", Endpoint: "10.0.0.7:9001", Tried: ago(30 * time.Second), Error: "no answer \x1b[31mwithin 10 s"},
 					{Transport: "onion", Endpoint: "abcdefghijklmnopqrstuvwxyz.onion:9001"},
 				},
-				Out: status.Ledger{Sent: 123456, Delivered: 123100, Queued: 128, Dropped: map[string]uint64{"expired": 220, "cut": 8}},
+				Out: status.Ledger{Sent: 123456, Delivered: 123098, Queued: 128, InFlight: 2, Dropped: map[string]uint64{"expired": 220, "cut": 8}},
 				In:  status.Inbound{Received: 9, Accepted: 7, Dropped: map[string]uint64{"undecodable": 2}},
 			},
 			{
