@@ -174,11 +174,7 @@ func residentOf(ctx context.Context, o options, nodes int) (all, anon float64, e
 	if err != nil {
 		return 0, 0, err
 	}
-	defer r.close()
-	if err := pause(ctx, o.settle); err != nil {
-		return 0, 0, err
-	}
-	return r.resident()
+	return r.settled(ctx, o)
 }
 
 func bareResident(ctx context.Context, o options, nodes int) (all, anon float64, err error) {
@@ -186,6 +182,12 @@ func bareResident(ctx context.Context, o options, nodes int) (all, anon float64,
 	if err != nil {
 		return 0, 0, err
 	}
+	return r.settled(ctx, o)
+}
+
+// settled is the resident memory of a network that has come to rest, which is
+// closed then.
+func (r *running) settled(ctx context.Context, o options) (all, anon float64, err error) {
 	defer r.close()
 	if err := pause(ctx, o.settle); err != nil {
 		return 0, 0, err
