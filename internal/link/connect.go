@@ -24,6 +24,10 @@ type session struct {
 	head      time.Duration // how long they may take while there is another connection
 	rides     bool
 
+	// From the exchange of hellos until the session is adopted.
+	sent   uint64
+	theirs *wire.Hello
+
 	// Guarded by the lock of the link.
 	greeted   bool
 	abandoned bool // must not be greeted any more

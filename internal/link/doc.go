@@ -14,7 +14,8 @@
 // each with a head start over the next one, and if one is late and the peer has
 // made a connection, the link rides on that. The first connection that carries
 // both hellos is used. Dials to better targets go on then, and so does the search
-// for them, now and then: the link moves to what they find.
+// for them, now and then: the link moves to what they find, once the peer has said
+// hello there. Until then it goes on where it is.
 //
 // # How nothing gets lost without a number
 //

@@ -28,11 +28,20 @@ func patience(rides bool, hello time.Duration) time.Duration {
 	return max(helloTimeout, hello)
 }
 
-// greet opens a stream and exchanges hellos. After it the stream can carry
-// messages, first those which were in flight on an earlier one and have not
-// arrived. Nothing may be written meanwhile, and no other session greeted that is
-// not abandoned.
+// greet exchanges hellos and adopts the session, while there is no other one.
 func (l *Link) greet(ctx context.Context, s *session) error {
+	if err := l.exchange(ctx, s); err != nil {
+		return err
+	}
+	if !l.adopt(s) {
+		return closed(s.stream, errNoHello)
+	}
+	return nil
+}
+
+// exchange opens a stream and exchanges hellos. No other session may be asked
+// meanwhile that is not abandoned.
+func (l *Link) exchange(ctx context.Context, s *session) error {
 	ctx, cancel := context.WithTimeout(ctx, patience(s.rides, s.hello))
 	defer cancel()
 	stream, err := s.conn.Open(ctx)
@@ -76,13 +85,25 @@ func (l *Link) greet(ctx context.Context, s *session) error {
 		}
 	}
 
+	s.sent, s.theirs = hello.Sent, theirs
+	return nil
+}
+
+// adopt makes a session the current one, after the exchange of hellos, unless it
+// is abandoned. After it the stream can carry messages, first those which were in
+// flight on an earlier one and have not arrived. What is in flight may change
+// between the exchange and this, but nothing may be written on an earlier stream
+// any more.
+func (l *Link) adopt(s *session) bool {
+	theirs := s.theirs
+	s.theirs = nil
 	l.mu.Lock()
 	if s.abandoned {
 		l.mu.Unlock()
-		return closed(stream, errNoHello)
+		return false
 	}
 	s.greeted, s.boot, s.interest = true, theirs.Boot, theirs.Interest
-	l.resume(s, hello.Sent, theirs)
+	l.resume(s, s.sent, theirs)
 	l.mu.Unlock()
 	select {
 	case <-l.kick: // it has done its work
@@ -90,7 +111,7 @@ func (l *Link) greet(ctx context.Context, s *session) error {
 	}
 	l.setUp(s, theirs)
 	l.cfg.OnHello(theirs)
-	return nil
+	return true
 }
 
 // resume makes a session the current one, after a hello that said sent and was

@@ -2,66 +2,92 @@ package link
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
-// drainTimeout bounds how long a move to a better connection waits for the
-// confirmation of what is in flight on the old one, and for its end.
-const drainTimeout = 5 * time.Second
+// leaveTimeout bounds how long a link that has moved waits for the end of the
+// stream that rode on a connection of the peer.
+const leaveTimeout = 5 * time.Second
 
-// move changes to a session on a better connection. First it waits until the
-// peer has confirmed everything, for a while: what it has not got by then is sent
-// again. Meanwhile pings go on at each beat: if the better connection turns out to
-// be worse, the old one must still be there.
-func (l *Link) move(ctx context.Context, s *session, w *watch, n *session, beat *beat) bool {
-	err := l.drain(ctx, s, w, beat)
-	if err == nil {
-		greeted := make(chan error, 1)
-		go func() { greeted <- l.greet(ctx, n) }()
-		for waiting := true; waiting; {
-			select {
-			case err = <-greeted:
-				waiting = false
-			case <-beat.c:
-				beat.next()
-				_ = w.ping(s.stream) // the peer may have closed it for the new one
-			}
-		}
-	}
-	if err != nil {
-		n.conn.Close(err)
-	}
-	return err == nil
+// mover says hello on better connections, beside a session that goes on until one
+// is answered.
+type mover struct {
+	link  *Link
+	stop  context.CancelFunc
+	moved chan *session // gets the session that was answered; closed at the end; nil if nothing is to come
+	asked atomic.Pointer[session]
 }
 
-// drain waits until everything that was written is confirmed, or for long enough.
-func (l *Link) drain(ctx context.Context, s *session, w *watch, beat *beat) error {
-	timer := time.NewTimer(drainTimeout)
-	defer timer.Stop()
-	if err := w.ping(s.stream); err != nil {
-		return err
+// move begins to say hello on the connections that come, which are better than
+// that of a session.
+func (l *Link) move(ctx context.Context, s *session, p *reading, better <-chan *session) *mover {
+	ctx, stop := context.WithCancel(ctx)
+	m := &mover{link: l, stop: stop}
+	if better == nil {
+		return m
 	}
-	for l.unconfirmed() {
+	m.moved = make(chan *session, 1)
+	go m.run(ctx, s, p, better)
+	return m
+}
+
+func (m *mover) run(ctx context.Context, s *session, p *reading, better <-chan *session) {
+	defer close(m.moved)
+	for {
+		var n *session
 		select {
-		case <-w.pongs.settled:
-		case <-beat.c:
-			beat.next()
-			if err := w.ping(s.stream); err != nil {
-				return err
-			}
-		case <-timer.C:
-			return nil
-		case <-w.pongs.dead:
-			return w.pongs.err
+		case n = <-better:
 		case <-ctx.Done():
-			return ErrStopped
+		}
+		if n == nil { // there is nothing better any more
+			return
+		}
+		m.asked.Store(n)
+		err := m.link.exchange(ctx, n)
+		if err == nil {
+			m.moved <- n
+			// Whatever is still being written on the old connection, the peer takes
+			// nothing more there. It closes its side of a stream that rode on its
+			// own; if it does not, that connection is not worth keeping.
+			if !s.rides || !waitOr(p.dead, leaveTimeout) {
+				s.conn.Close(errMoved)
+			}
+			return
+		}
+		m.asked.Store(nil)
+		n.conn.Close(err)
+		if ctx.Err() == nil {
+			m.link.setTried(n.target, err)
 		}
 	}
-	return nil
 }
 
-func (l *Link) unconfirmed() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.ledger.inFlight() > 0
+// last is called when the old session has ended, and returns the better one if
+// the peer has answered there, or does in a moment: it may have ended the old one
+// for that.
+func (m *mover) last(ctx context.Context) *session {
+	if n := m.asked.Load(); n != nil {
+		select {
+		case n := <-m.moved:
+			return n
+		case <-time.After(n.head):
+		case <-ctx.Done():
+		}
+	}
+	m.stop()
+	if m.moved == nil {
+		return nil
+	}
+	return <-m.moved
+}
+
+// end waits until nothing more goes on.
+func (m *mover) end() {
+	m.stop()
+	for m.moved != nil {
+		if _, ok := <-m.moved; !ok {
+			return
+		}
+	}
 }

@@ -12,11 +12,10 @@ import (
 // byeTimeout bounds the goodbye to a peer that may not be there any more.
 const byeTimeout = 200 * time.Millisecond
 
-// pongs is what the reading side of a session tells the writing side.
-type pongs struct {
-	dead    chan struct{} // closed when reading has ended
-	err     error         // why; valid after dead is closed
-	settled chan struct{} // gets a value when something was confirmed
+// reading is the end of the reading side of a session.
+type reading struct {
+	dead chan struct{} // closed then
+	err  error         // why; valid after dead is closed
 }
 
 // serve works a session until it ends, and returns the session to go on with if
@@ -24,8 +23,8 @@ type pongs struct {
 func (l *Link) serve(ctx context.Context, s *session) *session {
 	l.cfg.OnInterest(s.interest) // nobody reads any more what the session before says about it
 	s.interest = nil
-	p := &pongs{dead: make(chan struct{}), settled: make(chan struct{}, 1)}
-	w := &watch{link: l, session: s, pongs: p}
+	p := &reading{dead: make(chan struct{})}
+	w := &watch{link: l, session: s, reading: p}
 	go func() {
 		p.err = w.read(s.reader)
 		s.end(p.err) // unblocks a write
@@ -39,18 +38,19 @@ func (l *Link) serve(ctx context.Context, s *session) *session {
 	defer unstop()
 
 	better, stopProbing := l.probe(ctx, s)
-	next, err := l.write(ctx, s, w, better)
+	m := l.move(ctx, s, p, better)
+	next, err := l.write(ctx, s, w, m.moved)
+	if next == nil {
+		next = m.last(ctx)
+	}
 	for n := range stopProbing() {
 		n.conn.Close(errMoved)
 	}
 	if next != nil {
+		l.adopt(next)
 		s.end(errMoved)
-		// The peer closes its side of a stream that rode on its connection; if
-		// it does not, the connection is not worth keeping.
-		if !waitOr(p.dead, drainTimeout) {
-			s.conn.Close(errMoved)
-			<-p.dead
-		}
+		<-p.dead
+		m.end()
 		return next
 	}
 	s.end(err)
@@ -68,8 +68,8 @@ func (l *Link) serve(ctx context.Context, s *session) *session {
 }
 
 // write sends what is in the outbox, and a ping at every heartbeat, until the
-// session ends or has moved.
-func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *session) (*session, error) {
+// session ends or there is one to move to.
+func (l *Link) write(ctx context.Context, s *session, w *watch, moved <-chan *session) (*session, error) {
 	beat := newBeat(l.cfg.Since, l.cfg.Heartbeat)
 	defer beat.stop()
 	if err := w.ping(s.stream); err != nil {
@@ -84,12 +84,11 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 			if err := w.ping(s.stream); err != nil {
 				return nil, err
 			}
-		case n, ok := <-better:
-			if !ok { // there is nothing better any more
-				better = nil
-			} else if l.move(ctx, s, w, n, beat) {
+		case n := <-moved:
+			if n != nil {
 				return n, nil
 			}
+			moved = nil // there is nothing better any more
 		default:
 		}
 		first, rest, waits := l.take()
@@ -111,14 +110,13 @@ func (l *Link) write(ctx context.Context, s *session, w *watch, better <-chan *s
 			if err := w.ping(s.stream); err != nil {
 				return nil, err
 			}
-		case n, ok := <-better:
-			if !ok {
-				better = nil
-			} else if l.move(ctx, s, w, n, beat) {
+		case n := <-moved:
+			if n != nil {
 				return n, nil
 			}
-		case <-w.pongs.dead:
-			return nil, w.pongs.err
+			moved = nil
+		case <-w.reading.dead:
+			return nil, w.reading.err
 		case <-ctx.Done():
 			_, _ = s.stream.Write(wire.AppendBye(nil, byeStopping))
 			return nil, ErrStopped
@@ -148,7 +146,7 @@ func (l *Link) take() (first, rest []byte, waits bool) {
 type watch struct {
 	link    *Link
 	session *session
-	pongs   *pongs
+	reading *reading
 
 	// The writer's.
 	pings   uint64 // that were sent
@@ -287,5 +285,4 @@ func (w *watch) confirm(seen uint64) {
 	if wake {
 		signal(l.wake)
 	}
-	signal(w.pongs.settled)
 }
