@@ -1,8 +1,10 @@
 package kozo_test
 
 import (
+	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -10,6 +12,7 @@ import (
 	"testing"
 
 	"kozo/internal/config"
+	"kozo/internal/extern"
 	"kozo/internal/secure"
 	"kozo/standard"
 )
@@ -95,36 +98,110 @@ func TestPagesOfRoles(t *testing.T) {
 	}
 }
 
-// TestReadmeNetwork checks the configuration that the README shows.
-func TestReadmeNetwork(t *testing.T) {
-	_, rest, ok := strings.Cut(read(t, "README.md"), "```yaml\n")
-	if !ok {
-		t.Fatal("the README shows no configuration")
-	}
-	text, _, _ := strings.Cut(rest, "```")
-	file, err := config.Parse("README.md", []byte(text), config.Types{Registry: standard.Registry()})
+// TestConfigurationsOfTheDocuments checks every configuration that a page shows,
+// as kozo check does. The pages of roles show only the node that has the role,
+// those about programs only what is new in the file.
+func TestConfigurationsOfTheDocuments(t *testing.T) {
+	key, err := secure.GenerateKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(file.Warnings) > 0 || len(file.System.Nodes) != 2 {
-		t.Errorf("%d nodes, warnings %v", len(file.System.Nodes), file.Warnings)
+	keys := "        privateKey: key\n        publicKey: " + key.Public().Line() + "\n"
+	block := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+	keyless := regexp.MustCompile(`(?m)^    \w+:\n`)
+	shown := map[string]int{}
+	for _, page := range append([]string{"README.md", "CONTRIBUTING.md", "examples/README.md"}, documents(t)...) {
+		text := read(t, page)
+		for _, m := range block.FindAllStringSubmatchIndex(text, -1) {
+			place := fmt.Sprintf("%s:%d", page, 1+strings.Count(text[:m[2]], "\n"))
+			network := text[m[2]:m[3]]
+			shown[page]++
+			types := config.Types{Registry: standard.Registry()}
+			whole := true
+			switch {
+			case page == "docs/writing-roles.md":
+				continue // the example greenhouse, which has types of its own, checks it
+			case page == "docs/python.md", page == "examples/README.md":
+				dirs, missing := examplePrograms(t, page)
+				if missing != "" {
+					t.Logf("%s is not checked: there is no %s", place, missing)
+					continue
+				}
+				types.Programs = extern.New(dirs)
+				network = keyless.ReplaceAllStringFunc(network, func(node string) string { return node + keys })
+				whole = false
+			case strings.HasPrefix(page, "docs/roles/"):
+				network = regexp.MustCompile(`ssh-ed25519 AAAA….*`).ReplaceAllString(network, key.Public().Line())
+				whole = false
+			}
+			file, err := config.Parse(place, []byte(network), types)
+			if err != nil {
+				t.Errorf("%s: %v", place, err)
+				continue
+			}
+			for _, w := range file.Warnings {
+				if whole {
+					t.Errorf("%s: %v", place, w)
+				}
+			}
+		}
+	}
+	for _, page := range []string{"README.md", "docs/config.md", "docs/python.md", "docs/scaling.md", "examples/README.md"} {
+		if shown[page] == 0 {
+			t.Errorf("%s shows no configuration", page)
+		}
+	}
+	for _, typ := range standard.Registry().Transports() {
+		if shown["docs/transports/"+typ.Name+".md"] == 0 {
+			t.Errorf("the page of the transport %s shows no configuration", typ.Name)
+		}
 	}
 }
 
-// TestScalingNetworks checks the configurations that docs/scaling.md shows.
-func TestScalingNetworks(t *testing.T) {
-	parts := strings.Split(read(t, "docs/scaling.md"), "```yaml\n")
-	for i, part := range parts[1:] {
-		text, _, _ := strings.Cut(part, "```")
-		file, err := config.Parse("docs/scaling.md", []byte(text), config.Types{Registry: standard.Registry()})
-		if err != nil {
-			t.Errorf("configuration %d: %v", i+1, err)
-		} else if len(file.Warnings) > 0 || len(file.System.Nodes) != 2 {
-			t.Errorf("configuration %d: %d nodes, warnings %v", i+1, len(file.System.Nodes), file.Warnings)
+// examplePrograms are the directories with the programs of a page, or what is
+// needed for them and not installed.
+func examplePrograms(t *testing.T, page string) (dirs extern.Dirs, missing string) {
+	t.Helper()
+	for _, program := range []string{"python3", "node", "go"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return dirs, program
 		}
 	}
-	if len(parts) == 1 {
-		t.Error("it shows none; the test has gone blind")
+	if page == "docs/python.md" {
+		const examples = "sdk/python/examples"
+		return extern.Dirs{Roles: []string{examples}, Transports: []string{examples}}, ""
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", dir, "./examples/roles/uptime").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return extern.Dirs{Roles: []string{"examples/roles", dir}}, ""
+}
+
+// TestPagesOfTransports looks at what the page of each transport says: what to
+// install, all of the options, what others can see, how fast it is, and what to do
+// when it does not work.
+func TestPagesOfTransports(t *testing.T) {
+	reference := read(t, "docs/config.md")
+	for _, typ := range standard.Registry().Transports() {
+		page := "docs/transports/" + typ.Name + ".md"
+		text := read(t, page)
+		for _, heading := range []string{
+			"What to install", "A complete configuration", "What (goes over the air in clear|can be read on the way)",
+			"How fast,? and how far", "When it does not work",
+		} {
+			if !regexp.MustCompile("(?m)^## " + heading + "$").MatchString(text) {
+				t.Errorf("%s has no part %q", page, heading)
+			}
+		}
+		if !strings.Contains(text, "kozo testnet testnets/") {
+			t.Errorf("%s does not say how to try it", page)
+		}
+		for _, o := range typ.Options {
+			if !strings.Contains(text, o.Name) || !strings.Contains(reference, "`"+o.Name+"`") {
+				t.Errorf("%s or docs/config.md does not have the option %s", page, o.Name)
+			}
+		}
 	}
 }
 

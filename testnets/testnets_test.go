@@ -21,7 +21,6 @@ import (
 	"go.uber.org/goleak"
 
 	"kozo/cli"
-	"kozo/internal/config"
 	"kozo/internal/status"
 	"kozo/internal/torlab"
 	"kozo/standard"
@@ -267,28 +266,4 @@ func TestOnionnet(t *testing.T) {
 	}
 	r.says(length, `^scribe \| cuckoo! tick from timer1@clock`)
 	t.Logf("ticks came again %v after tor", time.Since(begun).Round(time.Millisecond))
-}
-
-// The examples of the documentation are configurations without errors and
-// warnings.
-func TestExamplesOfTheDocumentation(t *testing.T) {
-	for _, page := range []string{"tcp", "onion"} {
-		text, err := os.ReadFile(filepath.Join("..", "docs", "transports", page+".md"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
-		if len(blocks) == 0 {
-			t.Errorf("%s.md has no example", page)
-		}
-		for _, block := range blocks {
-			file, err := config.Parse(page+".md", block[1], config.Types{Registry: standard.Registry()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, w := range file.Warnings {
-				t.Error(w)
-			}
-		}
-	}
 }
