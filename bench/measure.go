@@ -201,7 +201,8 @@ func measureThroughput(ctx context.Context, o options, system string, l load) (s
 		received := float64(r1.Received - r0.Received)
 		n += received
 		s.perSecond += received / time.Duration(r1.At-r0.At).Seconds()
-		s.sent, s.lost = s.sent+r1.Sent-r0.Sent, s.lost+(r1.Sent-r0.Sent)-(r1.Received-r0.Received)
+		lost := r1.Missing - r0.Missing
+		s.sent, s.lost = s.sent+r1.Received-r0.Received+lost, s.lost+lost
 	}
 	if n == 0 {
 		return s, g.receivers[0].failed("nothing arrives any more")

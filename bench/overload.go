@@ -178,7 +178,7 @@ func (r *overloadRun) account(ctx context.Context, net *network, slow *process, 
 			if l.Peer == "slow" && l.Out.Sent == most && l.Out.Queued+l.Out.InFlight == 0 {
 				r.sent, r.delivered, r.dropped = l.Out.Sent, l.Out.Delivered, status.Sum(l.Out.Dropped)
 				last, err := slow.next(ctx, func(t traffic.Report) bool { return t.Received >= r.delivered })
-				r.received, r.newest = last.Received, last.Sent == most
+				r.received, r.newest = last.Received, last.Received+last.Missing == most
 				return err
 			}
 		}

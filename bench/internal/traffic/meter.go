@@ -14,7 +14,7 @@ type Report struct {
 	At       int64  `json:"at"`       // Unix nanoseconds
 	First    int64  `json:"first"`    // when the first message arrived, Unix nanoseconds
 	Received uint64 `json:"received"` // messages so far
-	Sent     uint64 `json:"sent"`     // messages that the sender had sent when it sent the last one received
+	Missing  uint64 `json:"missing"`  // messages that were sent before the last one received, and did not arrive
 
 	Latency *Quantiles `json:"latency,omitempty"` // only once, when there are enough samples
 }
@@ -33,8 +33,8 @@ const reportEvery = 20 * time.Millisecond
 
 // Meter counts at the receiver. The receiver calls Count; Run runs beside it.
 type Meter struct {
-	received, sent atomic.Uint64
-	first          atomic.Int64
+	received, missing atomic.Uint64
+	first             atomic.Int64
 
 	// Counts makes it report how many messages there are although it measures
 	// latency. It is set before Run.
@@ -53,13 +53,17 @@ func NewMeter(skip time.Duration, samples int) *Meter {
 	return &Meter{skip: skip, samples: samples, latencies: make([]time.Duration, 0, samples), result: make(chan Quantiles, 1)}
 }
 
-// Count counts one message: the sent-th of its sender, sent at that time.
+// Count counts one message: the sent-th of its sender, sent at that time. It is not
+// safe for concurrent use. How many are missing is one number: that of a report can
+// be of a later message than the rest, and is right all the same.
 func (m *Meter) Count(sent uint64, at time.Time) {
 	now := time.Now()
-	if m.received.Add(1) == 1 {
+	n := m.received.Load() + 1
+	if n == 1 {
 		m.first.Store(now.UnixNano())
 	}
-	m.sent.Store(sent)
+	m.missing.Store(sent - n)
+	m.received.Store(n)
 	switch {
 	case len(m.latencies) == m.samples:
 	case at.UnixNano() < m.first.Load()+int64(m.skip):
@@ -103,15 +107,21 @@ func (m *Meter) Run(done <-chan struct{}, out io.Writer) error {
 }
 
 func (m *Meter) write(out io.Writer, q *Quantiles) error {
-	line, err := json.Marshal(Report{
-		At: time.Now().UnixNano(), First: m.first.Load(),
-		Sent: m.sent.Load(), Received: m.received.Load(), Latency: q,
-	})
+	r := m.report()
+	r.Latency = q
+	line, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
 	_, err = out.Write(append(line, '\n'))
 	return err
+}
+
+// report is how far it is. What is stored last is read first.
+func (m *Meter) report() Report {
+	r := Report{At: time.Now().UnixNano(), Received: m.received.Load()}
+	r.First, r.Missing = m.first.Load(), m.missing.Load()
+	return r
 }
 
 func quantilesOf(samples []time.Duration) Quantiles {

@@ -54,3 +54,35 @@ func TestWindowWaitsForTheSlowest(t *testing.T) {
 		t.Errorf("%d, not 13", n)
 	}
 }
+
+// TestReportsWhileMessagesArrive takes reports all the time: none may have lost
+// messages that only were counted between two looks.
+func TestReportsWhileMessagesArrive(t *testing.T) {
+	const each, most = 1000, 3_000_000 // one of so many is lost
+	m := NewMeter(0, 0)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for sent := range uint64(most) {
+			if (sent+1)%each != 0 {
+				m.Count(sent+1, time.Time{})
+			}
+		}
+	}()
+	last := Report{}
+	for more := true; more; {
+		select {
+		case <-done:
+			more = false
+		default:
+		}
+		r := m.report()
+		if most := (m.Received() + 1 + r.Missing) / each; r.Missing < last.Missing || r.Missing > most {
+			t.Fatalf("%d are missing with %d received; before that %d with %d", r.Missing, r.Received, last.Missing, last.Received)
+		}
+		last = r
+	}
+	if lost := uint64(most/each - 1); last.Missing != lost || last.Received != most-most/each {
+		t.Errorf("%d received and %d missing, of which the last cannot be known", last.Received, last.Missing)
+	}
+}
