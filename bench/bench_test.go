@@ -192,6 +192,22 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+func TestTicksAreRoundAndFew(t *testing.T) {
+	for _, c := range []struct {
+		low, high float64
+		most      int
+		want      string
+	}{{0.19, 43, 5, "0.3 1 3 10 30"}, {34, 242, 5, "50 100 200"}, {2e4, 5e6, 5, "30,000 100,000 300,000 1,000,000 3,000,000"}, {0.5, 2e6, 6, "1 10 100 1,000 10,000 100,000 1,000,000"}} {
+		var list []string
+		for _, v := range ticks(c.low, c.high, c.most) {
+			list = append(list, plain(v))
+		}
+		if have := strings.Join(list, " "); have != c.want {
+			t.Errorf("from %v to %v: %s, not %s", c.low, c.high, have, c.want)
+		}
+	}
+}
+
 func TestOtherPartsOfTheRecordStay(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "results.json")
 	first := &results{Parts: map[string]partRecord{"idle": {Rounds: 1}, "throughput": {Rounds: 1}},

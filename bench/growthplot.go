@@ -12,7 +12,7 @@ const (
 	growthWidth  = 760
 	growthPanel  = 230 // height
 	growthLeft   = 70
-	growthRight  = 560
+	growthRight  = 500
 	growthTop    = 34
 	growthBottom = 36
 )
@@ -24,6 +24,7 @@ type point struct {
 
 type curveLine struct {
 	name, colour string
+	style        string // more attributes of its line
 	points       []point
 }
 
@@ -43,7 +44,7 @@ func (r *results) growthSVG() []byte {
 		p.draw(&b, i*growthPanel)
 	}
 	m := r.Machine
-	fmt.Fprintf(&b, `<text x="10" y="%d" fill="#666" font-size="11">%s, %d cores, %s, %s; medians and ranges, logarithmic</text>`+"\n",
+	fmt.Fprintf(&b, `<text x="10" y="%d" fill="#666" font-size="11">%s, %d cores, %s, %s; dots are medians, lines at them ranges; axes are logarithmic</text>`+"\n",
 		height-10, escape(m.CPU), m.Cores, escape(m.Go), r.when())
 	b.WriteString("</svg>\n")
 	return b.Bytes()
@@ -54,6 +55,7 @@ const (
 	colourApart  = "#7a4b9d"
 	colourFloor  = "#8a939c"
 	colourOthers = "#3d7ac8"
+	dashes       = ` stroke-dasharray="4 3"`
 )
 
 func (r *results) growthPlots() []growthPlot {
@@ -67,14 +69,18 @@ func (r *results) growthPlots() []growthPlot {
 		slices.SortFunc(l.points, func(a, b point) int { return int(a.x - b.x) })
 		return l
 	}
+	dashed := func(l curveLine) curveLine {
+		l.style = dashes
+		return l
+	}
 	one := func(v float64) spread { return spread{v, v, v} }
-	three := func(title string, own, floor func(mesh) spread) growthPlot {
+	four := func(title string, own, floor func(mesh) spread) growthPlot {
 		return growthPlot{title: title, across: "nodes", lines: []curveLine{
 			of("in one process", colourKozo, false, own), of("a process each", colourApart, true, own),
-			of("bare SSH, in one", colourFloor, false, floor),
+			dashed(of("bare SSH, in one process", colourKozo, false, floor)), dashed(of("bare SSH, a process each", colourApart, true, floor)),
 		}}
 	}
-	again := three("A node is started again: seconds until it and all links to it are up", func(m mesh) spread {
+	again := four("Rolling restart: seconds until a node, and all links to it, are up again", func(m mesh) spread {
 		if m.Restart == nil {
 			return spread{}
 		}
@@ -93,10 +99,10 @@ func (r *results) growthPlots() []growthPlot {
 		filters.lines = append(filters.lines, l)
 	}
 	plots := []growthPlot{
-		three("Full mesh: seconds until all links are up", func(m mesh) spread { return m.Seconds }, func(m mesh) spread { return m.FloorSeconds }),
-		three("Full mesh: seconds of CPU until then", func(m mesh) spread { return m.CPU }, func(m mesh) spread { return m.FloorCPU }),
-		three("Full mesh: MiB of memory a node", func(m mesh) spread { return one(m.NodeKiB / 1024) }, func(m mesh) spread { return one(m.FloorNodeKiB / 1024) }),
-		three("Full mesh: milliseconds of CPU a node and minute, idle", func(m mesh) spread { return one(m.SteadyCPU) }, func(mesh) spread { return spread{} }),
+		four("Full mesh: seconds until all links are up", func(m mesh) spread { return m.Seconds }, func(m mesh) spread { return m.FloorSeconds }),
+		four("Full mesh: seconds of CPU until then", func(m mesh) spread { return m.CPU }, func(m mesh) spread { return m.FloorCPU }),
+		four("Full mesh: MiB of memory a node", func(m mesh) spread { return one(m.NodeKiB / 1024) }, func(m mesh) spread { return one(m.FloorNodeKiB / 1024) }),
+		four("Full mesh: milliseconds of CPU a node and minute, idle", func(m mesh) spread { return one(m.SteadyCPU) }, func(mesh) spread { return spread{} }),
 		again, filters,
 	}
 	for i := range plots {
@@ -126,12 +132,13 @@ func (p growthPlot) draw(b *bytes.Buffer, top int) {
 	}
 	fmt.Fprintf(b, `<text x="10" y="%d" font-weight="bold">%s</text>`+"\n", top+20, escape(p.title))
 	fmt.Fprintf(b, `<path d="M%d %dV%.1fH%d" fill="none" stroke="#444"/>`+"\n", growthLeft, top+growthTop, bottom, growthRight)
-	for _, v := range [...]float64{low.y.Min, math.Sqrt(low.y.Min * high.y.Max), high.y.Max} {
-		fmt.Fprintf(b, `<text x="%d" y="%.1f" text-anchor="end">%s</text>`, growthLeft-6, y(v)+4, rounded(v))
+	for _, v := range ticks(floor, ceiling, 6) {
+		fmt.Fprintf(b, `<path d="M%d %.1fH%d" stroke="#e4e7ea"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`, growthLeft, y(v), growthRight, growthLeft-6, y(v)+4, plain(v))
 	}
 	marked := map[float64]bool{}
 	for i, l := range p.lines {
-		fmt.Fprintf(b, `<text x="%d" y="%d" fill="%s">%s</text>`+"\n", growthRight+14, top+growthTop+14+i*18, l.colour, escape(l.name))
+		fmt.Fprintf(b, `<text x="%d" y="%d" fill="%s">%s</text>`+"\n", growthRight+54, top+growthTop+14+i*18, l.colour, escape(l.name))
+		fmt.Fprintf(b, `<path d="M%d %dh24" stroke="%s" stroke-width="1.5"%s/>`+"\n", growthRight+24, top+growthTop+10+i*18, l.colour, l.style)
 		path := "M"
 		for _, v := range l.points {
 			path += fmt.Sprintf("%.1f %.1f ", x(v.x), y(v.y.Median))
@@ -141,7 +148,7 @@ func (p growthPlot) draw(b *bytes.Buffer, top int) {
 				fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="middle">%s</text>`, x(v.x), bottom+16, number(v.x, 0))
 			}
 		}
-		fmt.Fprintf(b, `<path d="%s" fill="none" stroke="%s" stroke-width="1.5"/>`+"\n", path, l.colour)
+		fmt.Fprintf(b, `<path d="%s" fill="none" stroke="%s" stroke-width="1.5"%s/>`+"\n", path, l.colour, l.style)
 	}
-	fmt.Fprintf(b, `<text x="%d" y="%.1f">%s</text>`+"\n", growthRight+14, bottom+16, escape(p.across))
+	fmt.Fprintf(b, `<text x="%d" y="%.1f">%s</text>`+"\n", growthRight+24, bottom+16, escape(p.across))
 }
