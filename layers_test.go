@@ -24,8 +24,9 @@ var rooms = map[string][]string{
 
 	// Front doors.
 	"cmd/kozo":           {"cli", "standard"},
-	"cli":                {".", "cli/internal/fleet", "cli/internal/stage", "cli/internal/term", "cli/internal/view", "internal/config", "internal/control", "internal/extern", "internal/extern/trial", "internal/hostnet", "internal/node", "internal/resolve", "internal/sdnotify", "internal/secure", "internal/status", "internal/system", "internal/tidy"},
+	"cli":                {".", "cli/internal/fleet", "cli/internal/spool", "cli/internal/stage", "cli/internal/term", "cli/internal/view", "internal/config", "internal/control", "internal/extern", "internal/extern/trial", "internal/hostnet", "internal/node", "internal/resolve", "internal/sdnotify", "internal/secure", "internal/status", "internal/system", "internal/tidy"},
 	"cli/internal/fleet": {},
+	"cli/internal/spool": {},
 	"cli/internal/stage": {".", "cli/internal/fleet", "internal/config", "internal/control", "internal/node", "internal/secure", "internal/status", "internal/system"},
 	"cli/internal/term":  {},
 	"cli/internal/view":  {".", "cli/internal/term", "internal/secure", "internal/status", "internal/system"},

@@ -78,7 +78,8 @@ type Env struct {
 	Storage Storage
 
 	// Out is what the role has to say to the person who runs the node: the
-	// standard output. Each Write is printed as a whole.
+	// standard output. Each Write is printed as a whole. If nobody takes it, lines
+	// are lost and counted in the log of the node; a Write waits a second at most.
 	Out io.Writer
 
 	// Log is for what the operator of the node should know. It already names

@@ -64,11 +64,13 @@ const (
 //		os.Exit(cli.Main(types, os.Args[1:]))
 //	}
 func Main(types *kozo.Registry, args []string) int {
-	a := &app{types: types, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	a := &app{types: types, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, settle: func() {}}
 	a.programs = extern.New(extern.Dirs{
 		Roles: a.list("KOZOROLEPATH"), Transports: a.list("KOZOTRANSPORTPATH"), Imports: a.list("KOZOIMPORTPATH"),
 	})
-	return a.main(args)
+	code := a.main(args)
+	a.settle()
+	return code
 }
 
 // list returns the directories of an environment variable.
@@ -82,9 +84,10 @@ type app struct {
 	programs       *extern.Set // types that are not in the registry
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	json           bool  // the facts are for a program
-	understood     bool  // the command line made sense
-	unwritten      error // the first one of the standard output
+	json           bool   // the facts are for a program
+	understood     bool   // the command line made sense
+	unwritten      error  // the first one of the standard output
+	settle         func() // lets what was said be written at the end
 }
 
 func (a *app) main(args []string) int {

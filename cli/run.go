@@ -44,7 +44,9 @@ goes to the standard output, and what the node has to say to the standard error.
 
 SIGINT and SIGTERM stop the node, which takes two seconds at most; a second one
 ends it at once. SIGHUP makes its roles open their log files again. A node that
-prints into a pipe which nobody reads any more stops as well.
+prints into a pipe which nobody reads any more stops as well. One whose output is
+stuck, in a stopped terminal for instance, goes on: what does not fit into its
+memory is lost, and the log says how many lines that were once it moves again.
 
 Exit codes: 0 stopped by a signal, 1 failed while running, 2 wrong usage,
 78 the configuration is wrong.`,
@@ -77,7 +79,9 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 	sdnotify.Unset()
 	read, audience := whileRead(ctx)
 	defer audience.dismiss()
-	log, level := a.newLog(opts, audience.of(a.stderr))
+	log, level := a.nodeLog(opts, audience.of(a.stderr))
+	out, finish := nodeOut(audience.of(a.stdout), log)
+	defer finish()
 	for _, w := range file.Warnings {
 		if w.Note {
 			log.Info(w.Summary())
@@ -93,7 +97,7 @@ func (a *app) run(ctx context.Context, path, name string, opts runOptions) error
 	n, err := node.New(node.Config{
 		System: file.System, Self: self.Name, Key: key,
 		Version: Version, ConfigPath: whole,
-		Out: audience.of(a.stdout), Log: log, LogLevel: level,
+		Out: out, Log: log, LogLevel: level,
 		Net: network(self.Name), Helper: helper, Stir: memory.Stir,
 	})
 	if err != nil {

@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"kozo/cli/internal/fleet"
+	"kozo/cli/internal/spool"
 	"kozo/cli/internal/stage"
 	"kozo/cli/internal/term"
 )
@@ -77,8 +79,15 @@ func (a *app) play(ctx context.Context, s *stage.Stage, flags []string) error {
 	}
 	ctx, audience := whileRead(ctx)
 	defer audience.dismiss()
+	out, finish := spooled(spool.Config{
+		To: audience.of(a.stdout), Size: outRoom, Patience: outPatience,
+		Lost: func(lines int) []byte {
+			return fmt.Appendf(nil, "(lost here, since nobody read in time: %s)\n", term.Count(lines, "line"))
+		},
+	})
+	defer finish()
 	err := s.Run(ctx, os.Args[0], flags, fleet.Printer{
-		Out: audience.of(a.stdout),
+		Out: out,
 		Label: func(i int, name string) string {
 			return style.Distinct(i, pad(name, wide)+" |") + " "
 		},

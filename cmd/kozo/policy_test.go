@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -45,12 +44,18 @@ func (n *network) command(args ...string) *exec.Cmd {
 // start runs a node and waits until it answers.
 func (n *network) start(name string) {
 	n.t.Helper()
-	cmd := n.command("run", n.config, name)
 	log, err := os.OpenFile(filepath.Join(n.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	defer log.Close()
+	n.startOnto(name, log)
+}
+
+// startOnto is start with a place for all that the node says.
+func (n *network) startOnto(name string, log *os.File, flags ...string) {
+	n.t.Helper()
+	cmd := n.command(append([]string{"run", n.config, name}, flags...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		n.t.Fatal(err)
@@ -243,6 +248,21 @@ func (n *network) killAndRestartBob() {
 	n.start("bob")
 }
 
+// stop sends a node a signal that ends it, and looks at how soon and how it ends.
+func (n *network) stop(name string, sig syscall.Signal) {
+	n.t.Helper()
+	cmd := n.nodes[name]
+	delete(n.nodes, name)
+	begun := time.Now()
+	_ = cmd.Process.Signal(sig)
+	kill := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
+	err := cmd.Wait()
+	kill.Stop()
+	if took := time.Since(begun); err != nil || took > 2*time.Second {
+		n.t.Errorf("%s on %v: %v after %v", name, sig, err, took)
+	}
+}
+
 // TestStopsWithinTwoSeconds sends the signals that end a node, and looks at how
 // soon and how it ends.
 func TestStopsWithinTwoSeconds(t *testing.T) {
@@ -255,18 +275,7 @@ func TestStopsWithinTwoSeconds(t *testing.T) {
 		n.until("the link", func() bool { return n.link("alice", "bob").State == "up" })
 		n.say("the last words")
 		for _, name := range []string{"alice", "bob", "carol"} {
-			cmd := n.nodes[name]
-			begun := time.Now()
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-			_ = cmd.Process.Signal(sig)
-			stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
-			err := cmd.Wait()
-			stop()
-			cancel()
-			delete(n.nodes, name)
-			if took := time.Since(begun); err != nil || took > 2*time.Second {
-				t.Errorf("%s on %v: %v after %v", name, sig, err, took)
-			}
+			n.stop(name, sig)
 		}
 		if !strings.Contains(n.heard(), "the last words") {
 			t.Errorf("lost: heard %q", n.heard())
