@@ -228,6 +228,8 @@ func testOnDemand(n *network) {
 	}
 	n.say("hello")
 	n.until("the message that asked for the link", func() bool { return strings.Contains(n.heard(), "hello") })
+	// For what is not confirmed the link would come back by itself, to send it again.
+	n.until("its confirmation", func() bool { return n.link("alice", "bob").Out.Delivered == 1 })
 	n.killAndRestartBob()
 	now := n.ticks()
 	n.until("some time", func() bool { return n.ticks() >= now+10 })
