@@ -1,6 +1,7 @@
 package link
 
 import (
+	"context"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -220,6 +221,60 @@ func TestALinkMovesAwayFromAConnectionThatTakesNothing(t *testing.T) {
 		}
 		go func() { _, _ = io.Copy(io.Discard, n.conn) }()
 		synctest.Wait()
+		_ = n.conn.Close()
+	})
+}
+
+// halfOpen is a connection of the peer whose streams end when both sides close them.
+type halfOpen struct{ peersConn }
+
+func (c *halfOpen) Open(ctx context.Context) (io.ReadWriteCloser, error) {
+	s, err := c.peersConn.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return halfClosed{s.(*memnet.Conn)}, nil
+}
+
+// What comes late on the old connection says nothing about the time on the new one.
+func TestALatePongOfTheOldConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		streams := make(chan *far)
+		l, _, better, open := twoWays(t, func(cfg *Config) {
+			cfg.Targets = cfg.Targets[:1]
+			cfg.Ride = func() Conn { return &halfOpen{peersConn{t: t, fars: streams}} }
+		})
+		f := <-streams
+		f.hello()
+		f.write(helloOf(2, 0))
+		f.want(wire.TypePing)
+		p, err := wire.ParsePing(f.want(wire.TypePing))
+		if err != nil {
+			t.Fatal(err)
+		}
+		open.Store(true)
+		n := <-better
+		n.hello()
+		n.write(helloOf(2, 0))
+		synctest.Wait()
+		for id := range p.ID + 10 {
+			f.write(wire.AppendPong(nil, wire.Pong{ID: id, Wall: time.Now().Add(time.Hour).UnixNano()}))
+		}
+		synctest.Wait()
+		if s := snapshot(l); s.Connects != 2 || s.RoundTrip != 0 || s.Skew != 0 {
+			t.Errorf("%+v", s)
+		}
+		_ = f.conn.Close()
+		p, err = wire.ParsePing(n.want(wire.TypePing))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		n.write(wire.AppendPong(nil, wire.Pong{ID: p.ID, Wall: time.Now().UnixNano()}))
+		synctest.Wait()
+		if s := snapshot(l); s.RoundTrip != 0.1 {
+			t.Errorf("%+v", s)
+		}
 		_ = n.conn.Close()
 	})
 }

@@ -251,15 +251,14 @@ func (w *watch) current() bool {
 func (w *watch) timing(p *wire.Pong) {
 	l := w.link
 	now := time.Now()
+	theirs := time.Unix(0, p.Wall)
 	l.mu.Lock()
-	id, sent := w.beatID, w.beatSent
-	l.mu.Unlock()
-	if p.ID != id {
+	defer l.mu.Unlock()
+	if p.ID != w.beatID || l.session != w.session {
 		return
 	}
-	roundTrip := now.Sub(sent)
-	theirs := time.Unix(0, p.Wall)
-	l.setTiming(roundTrip, theirs.Sub(now.Round(0).Add(-roundTrip/2)))
+	roundTrip := now.Sub(w.beatSent)
+	l.state.roundTrip, l.state.skew = roundTrip, theirs.Sub(now.Round(0).Add(-roundTrip/2))
 }
 
 // lifetime is how many heartbeats a direction may be silent.

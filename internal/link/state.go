@@ -164,12 +164,6 @@ func (l *Link) setDown(reason error) {
 	}
 }
 
-func (l *Link) setTiming(roundTrip, skew time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.state.roundTrip, l.state.skew = roundTrip, skew
-}
-
 // Fill writes what the link knows into a snapshot.
 func (l *Link) Fill(out *status.Link) {
 	l.mu.Lock()
