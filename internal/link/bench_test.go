@@ -82,7 +82,7 @@ type benchConn struct {
 
 func (c benchConn) Open(context.Context) (io.ReadWriteCloser, error) {
 	near, far := memnet.Pipe()
-	go func() { _ = c.in.Serve(c.ctx, far, c, false, 0) }() // ends with the other side
+	go func() { _ = c.in.Serve(c.ctx, far, Line{Conn: c}) }() // ends with the other side
 	return near, nil
 }
 

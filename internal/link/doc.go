@@ -34,7 +34,8 @@
 // the link moves these from cut to delivered. A peer that comes back with another
 // boot id has lost what it did not confirm, or has worked it off before: nothing
 // of it is sent again. The hello says how many streams came before it, so that
-// one which was held up on its way does not replace a newer one.
+// one which was held up on its way does not replace a newer one; and one of an
+// earlier run of the peer is known by the times of the connections.
 //
 // # Life and death of a connection
 //

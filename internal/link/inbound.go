@@ -53,6 +53,7 @@ type Inbound struct {
 	idle    chan struct{} // closed when none is served any more; nil if nobody waits
 	since   time.Time
 	boot    wire.Boot // of the peer, as far as it is known
+	alive   time.Time // when that run of the peer, or an earlier one, had not ended
 	stream  uint64    // which of its streams the current one is, or the last one
 	got     uint64    // number of the last message of that boot which arrived
 
@@ -71,8 +72,7 @@ func NewInbound(cfg InboundConfig) *Inbound {
 type receiver struct {
 	in     *Inbound
 	stream io.ReadWriteCloser
-	conn   Closer
-	shared bool
+	line   Line
 
 	// Guarded by the lock of in.
 	number uint64 // of the last message, as the opener counts
@@ -96,22 +96,36 @@ type Closer interface {
 	Close(reason error)
 }
 
+// Line is a connection on which the peer opens streams.
+type Line struct {
+	Conn Closer
+
+	// Shared says that this node has dialled the connection, for its own link:
+	// when a newer stream takes over, only the old stream is closed then, and not
+	// the connection too.
+	Shared bool
+
+	Hello time.Duration // how long the hellos may take, if longer than usual
+
+	// The run of the peer that is at the other end had begun at the first of these
+	// times, and had not ended at the second one, which may be the earlier one. Of
+	// two runs this tells which one is the older.
+	Begun, Alive time.Time
+}
+
 // Serve works off a stream that the peer has opened on a connection, until it
-// ends or ctx is done, and returns why. shared says that this node has dialled
-// the connection, for its own link: when a newer stream takes over, only the old
-// stream is closed then, and not the connection too. hello is how long the hellos
-// may take, if longer than usual.
-func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, conn Closer, shared bool, hello time.Duration) error {
+// ends or ctx is done, and returns why.
+func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, line Line) error {
 	if !in.enter(ctx) {
-		conn.Close(ErrStopped)
+		line.Conn.Close(ErrStopped)
 		return ErrStopped
 	}
 	defer in.exit()
-	r := &receiver{in: in, stream: stream, conn: conn, shared: shared, wake: make(chan struct{}, 1)}
+	r := &receiver{in: in, stream: stream, line: line, wake: make(chan struct{}, 1)}
 	defer r.replacing.Wait()
 	defer func() { _ = stream.Close() }()
 	reader := wire.NewReader(stream, in.cfg.MaxFrame)
-	theirs, err := r.hello(ctx, reader, hello)
+	theirs, err := r.hello(ctx, reader)
 	if err != nil {
 		return err
 	}
@@ -122,7 +136,7 @@ func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, conn Cl
 	// blocks a read: the end of ctx leaves it a moment.
 	unstop := context.AfterFunc(ctx, func() {
 		waitOr(ended, byeTimeout)
-		conn.Close(ErrStopped)
+		line.Conn.Close(ErrStopped)
 	})
 	defer unstop()
 	var writing sync.WaitGroup
@@ -136,11 +150,11 @@ func (in *Inbound) Serve(ctx context.Context, stream io.ReadWriteCloser, conn Cl
 }
 
 // hello exchanges hellos and makes r the current receiver.
-func (r *receiver) hello(ctx context.Context, reader *wire.Reader, limit time.Duration) (*wire.Hello, error) {
+func (r *receiver) hello(ctx context.Context, reader *wire.Reader) (*wire.Hello, error) {
 	in := r.in
-	ctx, cancel := context.WithTimeout(ctx, patience(r.shared, limit))
+	ctx, cancel := context.WithTimeout(ctx, patience(r.line.Shared, r.line.Hello))
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { r.conn.Close(errNoHello) })
+	stop := context.AfterFunc(ctx, func() { r.line.Conn.Close(errNoHello) })
 	defer stop()
 	theirs, err := readHello(reader)
 	if err != nil {
@@ -173,7 +187,7 @@ func (r *receiver) hello(ctx context.Context, reader *wire.Reader, limit time.Du
 }
 
 // errOvertaken is for a hello that was held up on its way, while that of a later
-// stream arrived: it is not the newest.
+// stream arrived: it is not the newest. So is one of an earlier run of the peer.
 var errOvertaken = errors.New("overtaken by a newer stream of the same node")
 
 // takeOver makes r the current receiver instead of that of an older stream. It
@@ -181,7 +195,7 @@ var errOvertaken = errors.New("overtaken by a newer stream of the same node")
 func (r *receiver) takeOver(theirs *wire.Hello) (boot wire.Boot, seen uint64, err error) {
 	in := r.in
 	in.mu.Lock()
-	if in.boot == theirs.Boot && theirs.Stream <= in.stream {
+	if in.overtaken(r, theirs) {
 		in.mu.Unlock()
 		return boot, seen, errOvertaken
 	}
@@ -190,6 +204,9 @@ func (r *receiver) takeOver(theirs *wire.Hello) (boot wire.Boot, seen uint64, er
 	boot, seen = in.boot, in.got // the old stream brings nothing more
 	if in.boot != theirs.Boot {
 		in.boot, in.got = theirs.Boot, 0
+	}
+	if r.line.Alive.After(in.alive) {
+		in.alive = r.line.Alive
 	}
 	in.stream = theirs.Stream
 	r.number = max(in.got, theirs.Sent) // what is not sent again has not been got yet
@@ -206,11 +223,21 @@ func (r *receiver) takeOver(theirs *wire.Hello) (boot wire.Boot, seen uint64, er
 	return boot, seen, err
 }
 
+// overtaken says that a hello is older than the last one that was answered. A run
+// of the peer that had begun before the known one had ended is not a later one, as
+// a node has one run at a time. The caller has the lock.
+func (in *Inbound) overtaken(r *receiver, theirs *wire.Hello) bool {
+	if in.boot == theirs.Boot {
+		return theirs.Stream <= in.stream
+	}
+	return r.line.Begun.Before(in.alive)
+}
+
 // replace closes an older stream. Where nothing can be sent any more that takes
 // until its connection is given up, and nobody waits for it.
 func (r *receiver) replace(old *receiver) {
-	if !old.shared && old.conn != r.conn {
-		old.conn.Close(ErrReplaced)
+	if !old.line.Shared && old.line.Conn != r.line.Conn {
+		old.line.Conn.Close(ErrReplaced)
 	}
 	_ = old.stream.Close()
 }

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -45,7 +46,7 @@ func TestAConnectionThatTakesNothingDoesNotStandInTheWay(t *testing.T) {
 				old := &clogged{Conn: near, ended: make(chan struct{})}
 				ctx, cancel := context.WithCancel(t.Context())
 				var serving sync.WaitGroup
-				serving.Go(func() { _ = in.Serve(ctx, old, cloggedConn{old}, shared, 0) })
+				serving.Go(func() { _ = in.Serve(ctx, old, Line{Conn: cloggedConn{old}, Shared: shared}) })
 				f := newFar(t, other)
 				f.write(opening(1, 1, 0))
 				f.hello()
@@ -65,6 +66,55 @@ func TestAConnectionThatTakesNothingDoesNotStandInTheWay(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A hello of an earlier run of the peer that was held up on its way does not replace
+// the stream of the present one; but a later run does.
+func TestALateHelloOfAnEarlierRunIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := func(begun, alive int) Line {
+			base := time.Now()
+			return Line{Begun: base.Add(time.Duration(begun) * time.Second), Alive: base.Add(time.Duration(alive) * time.Second)}
+		}
+		lines := []struct {
+			run   byte
+			line  Line
+			stays bool
+		}{
+			{1, at(1, 2), true},    // the peer has dialled
+			{1, at(10, 11), true},  // and again
+			{2, at(20, 21), true},  // its next run
+			{1, at(11, 12), false}, // a late stream of the one before
+			{1, at(19, 18), false}, // one on a connection that this node has dialled
+			{2, at(22, 15), true},  // the present run, on such a connection
+			{1, at(19, 20), false}, // what is known of it is not forgotten by that
+			{3, at(21, 22), true},  // there was no time between
+		}
+		in := newInbound(&mailbox{})
+		var current <-chan error
+		for i, l := range lines {
+			f, done := servedOn(t, in, l.line)
+			f.write(opening(l.run, uint64(i+1), 0))
+			synctest.Wait()
+			select {
+			case err := <-done:
+				if l.stays || !errors.Is(err, errOvertaken) {
+					t.Errorf("stream %d: %v", i, err)
+				}
+			default:
+				if !l.stays {
+					t.Errorf("stream %d is served", i)
+				}
+				current = done
+				f.hello()
+			}
+			select {
+			case err := <-current:
+				t.Errorf("the current stream has ended after stream %d: %v", i, err)
+			default:
+			}
+		}
+	})
 }
 
 // What the peer wants is said by its newest hello, even if the stream before it

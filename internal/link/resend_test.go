@@ -318,7 +318,9 @@ func TestAnOldStreamConfirmsNothingMoreAfterANewHello(t *testing.T) {
 		in := newInbound(&mailbox{})
 		near, other := memnet.Pipe()
 		old := newFar(t, other)
-		go func() { _ = in.Serve(t.Context(), halfClosed{near.(*memnet.Conn)}, &sharedConn{}, true, 0) }()
+		go func() {
+			_ = in.Serve(t.Context(), halfClosed{near.(*memnet.Conn)}, Line{Conn: &sharedConn{}, Shared: true})
+		}()
 		old.write(opening(1, 1, 0))
 		old.hello()
 		old.write(message("one"), message("two"))

@@ -96,7 +96,7 @@ func (g *rig) dial(context.Context, func()) (Conn, error) {
 	in, ctx := g.in, g.ctx
 	go func() {
 		far := &frail{Conn: far, left: back}
-		_ = in.Serve(ctx, far, &fakeConn{far}, false, 0)
+		_ = in.Serve(ctx, far, Line{Conn: &fakeConn{far}})
 	}()
 	return &fakeConn{&frail{Conn: near, left: out}}, nil
 }

@@ -70,7 +70,7 @@ func TestReceiverStopsInTimeThoughThePeerReadsNothing(t *testing.T) {
 		f := newFar(t, other)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go func() { _ = in.Serve(ctx, near, &fakeConn{near}, false, 0) }()
+		go func() { _ = in.Serve(ctx, near, Line{Conn: &fakeConn{near}}) }()
 		f.write(helloOf(1, 0))
 		f.hello()
 		many := manyFilters()
@@ -96,7 +96,7 @@ func TestStreamThatIsReplacedDoesNotEndASharedConnection(t *testing.T) {
 			near.(*memnet.Conn).Shape(memnet.Conditions{Latency: 2 * time.Second})
 			ctx, cancel := context.WithCancel(t.Context())
 			var serving sync.WaitGroup
-			serving.Go(func() { _ = in.Serve(ctx, halfClosed{near.(*memnet.Conn)}, conn, true, 0) })
+			serving.Go(func() { _ = in.Serve(ctx, halfClosed{near.(*memnet.Conn)}, Line{Conn: conn, Shared: true}) })
 			t.Cleanup(func() {
 				cancel()
 				_ = near.Close()

@@ -323,11 +323,15 @@ func TestFailedDialsBackOffAndAKickEndsThePause(t *testing.T) {
 }
 
 // served runs the receiving half on a stream whose other end the test holds.
-func served(t *testing.T, in *Inbound) (*far, <-chan error) {
+func served(t *testing.T, in *Inbound) (*far, <-chan error) { return servedOn(t, in, Line{}) }
+
+// servedOn does it on a connection of which something is known.
+func servedOn(t *testing.T, in *Inbound, line Line) (*far, <-chan error) {
 	near, other := memnet.Pipe()
 	done := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { done <- in.Serve(ctx, near, &fakeConn{near}, false, 0) }()
+	line.Conn = &fakeConn{near}
+	go func() { done <- in.Serve(ctx, near, line) }()
 	t.Cleanup(func() {
 		cancel()
 		in.Wait()

@@ -178,7 +178,7 @@ type piped struct {
 
 func (p piped) Open(context.Context) (io.ReadWriteCloser, error) {
 	near, far := memnet.Pipe()
-	go func() { _ = p.in.Serve(p.ctx, far, p, false, 0) }() // ends with the other side
+	go func() { _ = p.in.Serve(p.ctx, far, link.Line{Conn: p}) }() // ends with the other side
 	return near, nil
 }
 

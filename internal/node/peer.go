@@ -113,6 +113,7 @@ func (p *peer) targets(edge system.Edge) []link.Target {
 			Transport: t.Local.Name, Endpoint: t.Endpoint,
 			Rank: int(kozo.Best - t.Priority), Timeout: cmp.Or(times.Dial, dialTimeout), Hello: times.Handshake,
 			Dial: func(ctx context.Context, answered func()) (link.Conn, error) {
+				begun := time.Now()
 				conn, err := port.dial(ctx, t.Remote.Remote(p.config.Name), t.Endpoint, cfg, func() {
 					p.answered()
 					answered()
@@ -121,7 +122,10 @@ func (p *peer) targets(edge system.Edge) []link.Target {
 				if err != nil {
 					return nil, err
 				}
-				p.node.conns.Go(func() { p.accept(conn, false, times) })
+				// The peer has answered, so it runs now, and did not end before
+				// the dial began.
+				line := link.Line{Conn: conn, Shared: true, Hello: times.Handshake, Begun: time.Now(), Alive: begun}
+				p.node.conns.Go(func() { p.accept(conn, line) })
 				return connOf(conn), nil
 			},
 		})
@@ -207,10 +211,10 @@ func (p *peer) leave(c *secure.Conn) {
 // connection ends. A peer that has dialled opens its first one at once. Of a
 // connection that this node has dialled itself, a newer stream replaces only the
 // stream: its own link is on the same connection.
-func (p *peer) accept(c *secure.Conn, dialedByPeer bool, times kozo.Times) {
+func (p *peer) accept(c *secure.Conn, line link.Line) {
 	came := func() {}
-	if dialedByPeer {
-		limit := max(firstStream, times.Handshake)
+	if !line.Shared {
+		limit := max(firstStream, line.Hello)
 		late := time.AfterFunc(limit, func() {
 			c.Close(fmt.Errorf("the peer connected and opened no stream within %v", limit))
 		})
@@ -218,13 +222,13 @@ func (p *peer) accept(c *secure.Conn, dialedByPeer bool, times kozo.Times) {
 	}
 	_ = c.Serve(p.node.life, func(s *secure.Stream) { // whoever uses a stream is told the reason
 		came()
-		p.serve(s, c, !dialedByPeer, times.Handshake)
+		p.serve(s, line)
 	})
 	came()
 }
 
 // serve works off one stream of the peer.
-func (p *peer) serve(s *secure.Stream, c *secure.Conn, shared bool, hello time.Duration) {
+func (p *peer) serve(s *secure.Stream, line link.Line) {
 	if p.refused != "" {
 		_, _ = s.Write(wire.AppendBye(nil, p.refused))
 		_ = s.Close()
@@ -233,7 +237,7 @@ func (p *peer) serve(s *secure.Stream, c *secure.Conn, shared bool, hello time.D
 		})
 		return
 	}
-	err := p.inbound.Serve(p.node.receiving, s, c, shared, hello)
+	err := p.inbound.Serve(p.node.receiving, s, line)
 	p.log.Debug("stream of the peer ended", "reason", err)
 }
 

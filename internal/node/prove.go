@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"time"
 
 	"kozo"
+	"kozo/internal/link"
 	"kozo/internal/secure"
 	"kozo/internal/system"
 )
@@ -56,6 +58,7 @@ func (p *port) dial(ctx context.Context, to kozo.Remote, endpoint string, cfg *s
 
 // admit finds out who has connected, and serves it if it is a peer.
 func (p *port) admit(ctx context.Context, raw net.Conn) {
+	begun := time.Now()
 	leave := p.node.gate.Enter(raw)
 	times := kozo.TimesOf(p.transport.Transport, "")
 	cfg := p.node.secureWith(times)
@@ -70,10 +73,13 @@ func (p *port) admit(ctx context.Context, raw net.Conn) {
 	}
 	peer := p.node.peers[c.Peer()]
 	peer.welcome(c)
+	// The peer has dialled before it was accepted, and says hello only after it
+	// was told that it has proven who it is.
+	line := link.Line{Conn: c, Hello: times.Handshake, Begun: begun, Alive: time.Now()}
 	// In a goroutine of its own: the stack of this one has grown with the
 	// handshake, and the connection may last for months.
 	p.node.conns.Go(func() {
-		peer.accept(c, true, times)
+		peer.accept(c, line)
 		peer.leave(c)
 	})
 }
