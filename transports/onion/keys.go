@@ -140,7 +140,9 @@ func (f keyFile) Load(v any) error {
 	return nil
 }
 
-// Save writes the file, which does not exist yet: it is there whole or not at all.
+// Save writes the file, which does not exist yet: it is there whole or not at all,
+// and once Save has returned it is there after a power cut too. Peers have the
+// address that follows from it.
 func (f keyFile) Save(v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -155,9 +157,24 @@ func (f keyFile) Save(v any) error {
 	if err == nil {
 		err = os.Rename(temp.Name(), string(f))
 	}
+	if err == nil {
+		err = syncDir(filepath.Dir(string(f)))
+	}
 	if err != nil {
 		_ = os.Remove(temp.Name())
 		return fmt.Errorf("the keyFile cannot be made: %w", err)
 	}
 	return nil
+}
+
+// syncDir brings the names in a directory to the disk. Windows has no such thing.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
