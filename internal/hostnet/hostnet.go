@@ -43,7 +43,7 @@ func listen(ctx context.Context, network, address string, backlog int) (net.List
 	c.SetMultipathTCP(false) // what is accepted would not have the limits of its listener
 	l, err := c.Listen(ctx, network, address)
 	if err != nil {
-		return nil, taken(err, address)
+		return nil, taken(err)
 	}
 	if backlog <= 0 {
 		return l, nil

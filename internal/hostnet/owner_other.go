@@ -3,4 +3,4 @@
 package hostnet
 
 // taken adds nothing: only Linux says which process has a port.
-func taken(err error, _ string) error { return err }
+func taken(err error) error { return err }
