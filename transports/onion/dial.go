@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -66,14 +65,20 @@ func dialTransparently(ctx context.Context, env *kozo.TransportEnv, endpoint str
 	if err != nil {
 		return nil, err
 	}
-	err = fmt.Errorf("%s has no address", host)
+	failed := fmt.Errorf("%s has no address that can be dialled", host)
 	for _, a := range addrs {
-		var conn net.Conn
-		if conn, err = env.Dial(ctx, "tcp", netip.AddrPortFrom(a, 0).Addr().String()+":"+port); err == nil {
+		if a.IsLinkLocalUnicast() && a.Zone() == "" {
+			continue // tor gives one out as well, which no program can dial
+		}
+		conn, err := env.Dial(ctx, "tcp", net.JoinHostPort(a.String(), port))
+		if err == nil {
 			return socks.Paced(conn), nil
 		}
+		if failed = fmt.Errorf("the system's transparent proxy does not lead to the service: %w", err); ctx.Err() != nil {
+			break
+		}
 	}
-	return nil, err
+	return nil, failed
 }
 
 // prepare asks Tor whether it is ready, and gives it the key for a service that

@@ -1,8 +1,11 @@
 package onion
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -209,5 +212,34 @@ func TestHiddenFromAllIsHidden(t *testing.T) {
 	}
 	if got := newTransport(t, kozo.Values{"address": duck}).clients(env); got != nil {
 		t.Errorf("of an open service the clients are %v", got)
+	}
+}
+
+// Tor gives out two addresses for a name: one of IPv4, and a link-local one of
+// IPv6, of which nobody knows the interface.
+func TestAddressesOfATransparentProxy(t *testing.T) {
+	link, routed, four := netip.MustParseAddr("fe80::1"), netip.MustParseAddr("fd00::1"), netip.MustParseAddr("127.192.0.1")
+	for _, row := range []struct {
+		addrs   []netip.Addr
+		dialled []string
+		want    string
+	}{
+		{[]netip.Addr{four, link}, []string{"127.192.0.1:9002"}, "does not lead to the service: refused 127.192.0.1:9002"},
+		{[]netip.Addr{four, routed}, []string{"127.192.0.1:9002", "[fd00::1]:9002"}, "refused [fd00::1]:9002"},
+		{[]netip.Addr{link}, nil, duck + " has no address that can be dialled"},
+	} {
+		var dialled []string
+		env := &kozo.TransportEnv{
+			Resolve: func(context.Context, string) ([]netip.Addr, error) { return row.addrs, nil },
+			Dial: func(_ context.Context, _, address string) (net.Conn, error) {
+				dialled = append(dialled, address)
+				return nil, errors.New("refused " + address)
+			},
+		}
+		tr := newTransport(t, kozo.Values{"outgoingOnly": true, "transparent": true})
+		_, err := tr.Dial(t.Context(), env, duck+":9002")
+		if err == nil || !strings.HasSuffix(err.Error(), row.want) || !slices.Equal(dialled, row.dialled) {
+			t.Errorf("%v: dialled %v, %v", row.addrs, dialled, err)
+		}
 	}
 }
