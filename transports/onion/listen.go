@@ -51,6 +51,9 @@ func (t *transport) publish(ctx context.Context, env *kozo.TransportEnv, target 
 	err = await(ctx, c)
 	if err == nil {
 		_ = c.SetDeadline(time.Now().Add(controlTime))
+		err = c.HangUp(name(t.Address)) // those who came before may be others than those who may come now
+	}
+	if err == nil {
 		_, err = c.AddService(control.Service{Key: k.service(), Port: int(t.OnionPort), Target: target, Clients: t.clients(env)})
 	}
 	if err != nil {

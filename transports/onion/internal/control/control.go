@@ -15,6 +15,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -23,7 +24,8 @@ import (
 // apart from Close.
 type Conn struct {
 	net.Conn
-	in *bufio.Reader
+	in      *bufio.Reader
+	version string // of Tor, as it says itself; empty before Authenticate
 }
 
 // New makes a Conn of a connection. The caller sets deadlines.
@@ -79,6 +81,9 @@ func (c *Conn) Authenticate(password func() (string, error)) error {
 			f := fields(rest)
 			methods, cookieFile = strings.Split(f["METHODS"], ","), f["COOKIEFILE"]
 		}
+		if rest, ok := strings.CutPrefix(line, "VERSION "); ok {
+			c.version = fields(rest)["Tor"]
+		}
 	}
 	has := map[string]bool{}
 	for _, m := range methods {
@@ -100,6 +105,9 @@ func (c *Conn) Authenticate(password func() (string, error)) error {
 			return errors.Join(failed, err)
 		}
 		_, err = c.command("AUTHENTICATE " + quote(text))
+		if _, refused := errors.AsType[*Error](err); refused {
+			err = errors.New("tor does not take the password; correct it in the file of controlPasswordFile, or HashedControlPassword in torrc")
+		}
 		return err
 	}
 	if failed == nil {
@@ -216,8 +224,15 @@ func (c *Conn) AddService(s Service) (string, error) {
 		line += " ClientAuthV3=" + key
 	}
 	lines, err := c.command(line)
+	if e, refused := errors.AsType[*Error](err); refused && strings.Contains(e.Text, "collision") {
+		return "", errors.New("this tor has the onion service already: the node runs twice, or another one has a copy of its key")
+	}
 	if err != nil {
-		return "", err
+		needs := [3]int{0, 3, 3}
+		if s.Clients != nil {
+			needs = [3]int{0, 4, 6}
+		}
+		return "", c.tooOld(err, needs)
 	}
 	for _, l := range lines {
 		if id, ok := strings.CutPrefix(l, "ServiceID="); ok {
@@ -227,11 +242,44 @@ func (c *Conn) AddService(s Service) (string, error) {
 	return "", errors.New("tor does not say which service it has added")
 }
 
+// HangUp closes the paths on which others have come to a service, named without
+// .onion. Tor leaves them when a service is taken away, and they lead to it again
+// when it is there again, whoever may find it then.
+func (c *Conn) HangUp(service string) error {
+	lines, err := c.command("GETINFO circuit-status")
+	if err != nil {
+		return err
+	}
+	for _, line := range lines {
+		line = strings.TrimPrefix(line, "circuit-status=")
+		id, rest, _ := strings.Cut(line, " ")
+		if f := fields(rest); f["PURPOSE"] != "HS_SERVICE_REND" || f["REND_QUERY"] != service {
+			continue
+		}
+		_, err := c.command("CLOSECIRCUIT " + id)
+		if _, gone := errors.AsType[*Error](err); err != nil && !gone {
+			return err
+		}
+	}
+	return nil
+}
+
 // AddClientKey gives Tor the private key, in base64, with which it can find a
 // service, named without .onion. Tor forgets it when it ends.
 func (c *Conn) AddClientKey(service, key string) error {
 	_, err := c.command("ONION_CLIENT_AUTH_ADD " + service + " x25519:" + key)
-	return err
+	return c.tooOld(err, [3]int{0, 4, 3})
+}
+
+// tooOld puts the version of Tor in the place of a refusal, if that is why.
+func (c *Conn) tooOld(err error, needs [3]int) error {
+	var has [3]int
+	_, scanErr := fmt.Sscanf(c.version, "%d.%d.%d", &has[0], &has[1], &has[2])
+	if _, refused := errors.AsType[*Error](err); !refused || scanErr != nil || slices.Compare(has[:], needs[:]) >= 0 {
+		return err
+	}
+	return fmt.Errorf("tor is too old for that: it is %.40s, and %d.%d.%d is the first that can do it; upgrade it (%w)",
+		c.version, needs[0], needs[1], needs[2], err)
 }
 
 // Wait returns when the connection ends, and why.

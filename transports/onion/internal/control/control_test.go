@@ -128,9 +128,10 @@ func TestBootstrap(t *testing.T) {
 		"250\r\n":                          "is not tor's control protocol",
 		"250-a\r\n251 b\r\n":               "is not tor's control protocol",
 		"250*a\r\n":                        "is not tor's control protocol",
-		"250-" + strings.Repeat("x", maxLine) + "\r\n":  "more than 65536 bytes",
-		strings.Repeat("250-a\r\n", maxLines+1):         "more than 4096 lines",
-		"250+a\r\n" + strings.Repeat("b\r\n", maxLines): "more than 4096 lines",
+		"250-" + strings.Repeat("x", maxLine) + "\r\n":                    "more than 65536 bytes",
+		strings.Repeat("250-a\r\n", maxLines+1):                           "more than 4096 lines",
+		"250+a\r\n" + strings.Repeat("b\r\n", maxLines):                   "more than 4096 lines",
+		strings.Repeat("250-"+strings.Repeat("x", maxLine-10)+"\r\n", 40): "or 2097152 bytes",
 	} {
 		got, err := tor(t, func(string) string { return answer }).Bootstrap()
 		switch want := want.(type) {
@@ -167,6 +168,73 @@ func TestServices(t *testing.T) {
 	}
 	if _, err := tor(t, func(string) string { return "250 OK\r\n" }).AddService(Service{}); err == nil {
 		t.Error("a service without a name was added")
+	}
+}
+
+// Only the paths to the service itself are closed, and one that has ended
+// meanwhile is no error.
+func TestHangUp(t *testing.T) {
+	text := []string{
+		"3 BUILT $AA~a,$BB~b BUILD_FLAGS=IS_INTERNAL PURPOSE=HS_SERVICE_REND HS_STATE=HSSR_JOINED REND_QUERY=abc TIME_CREATED=x",
+		"4 BUILT $AA~a PURPOSE=HS_SERVICE_INTRO REND_QUERY=abc",
+		"5 BUILT $AA~a PURPOSE=HS_SERVICE_REND REND_QUERY=other",
+		"6 LAUNCHED PURPOSE=HS_SERVICE_REND REND_QUERY=abc",
+		"7 LAUNCHED",
+	}
+	for answer, want := range map[string][]string{
+		"250+circuit-status=\r\n" + strings.Join(text, "\r\n") + "\r\n.\r\n250 OK\r\n": {"CLOSECIRCUIT 3", "CLOSECIRCUIT 6"},
+		"250-circuit-status=" + text[0] + "\r\n250 OK\r\n":                             {"CLOSECIRCUIT 3"},
+		"250-circuit-status=\r\n250 OK\r\n":                                            nil,
+	} {
+		var closed []string
+		c := tor(t, func(line string) string {
+			if line == "GETINFO circuit-status" {
+				return answer
+			}
+			if closed = append(closed, line); line == "CLOSECIRCUIT 3" {
+				return "552 Unknown circuit \"3\"\r\n"
+			}
+			return "250 OK\r\n"
+		})
+		if err := c.HangUp("abc"); err != nil || !reflect.DeepEqual(closed, want) {
+			t.Errorf("%q: %v, %v", answer, closed, err)
+		}
+	}
+}
+
+// What a Tor refuses because of its age is said so; other refusals are not.
+func TestOldTor(t *testing.T) {
+	for _, row := range []struct {
+		version string
+		clients []string
+		add     string // what the error about a service says
+		key     string // and that about a key
+	}{
+		{"0.4.5.16", []string{"A"}, "tor is too old for that: it is 0.4.5.16, and 0.4.6 is the first", "tor refused ONION_CLIENT_AUTH_ADD"},
+		{"0.4.5.16", nil, "tor refused ADD_ONION", "tor refused ONION_CLIENT_AUTH_ADD"},
+		{"0.3.2.1-alpha", nil, "0.3.3 is the first", "it is 0.3.2.1-alpha, and 0.4.3 is the first"},
+		{"0.4.9.11", []string{"A"}, "tor refused ADD_ONION", "tor refused ONION_CLIENT_AUTH_ADD"},
+		{"", []string{"A"}, "tor refused ADD_ONION", "tor refused ONION_CLIENT_AUTH_ADD"},
+		{"1", []string{"A"}, "tor refused ADD_ONION", "tor refused ONION_CLIENT_AUTH_ADD"},
+	} {
+		c := tor(t, func(line string) string {
+			switch {
+			case line == "PROTOCOLINFO 1":
+				return "250-PROTOCOLINFO 1\r\n250-AUTH METHODS=NULL\r\n250-VERSION Tor=\"" + row.version + "\"\r\n250 OK\r\n"
+			case line == "AUTHENTICATE":
+				return "250 OK\r\n"
+			}
+			return "512 Invalid argument\r\n"
+		})
+		if err := c.Authenticate(nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.AddService(Service{Key: "k", Port: 1, Target: "t", Clients: row.clients}); err == nil || !strings.Contains(err.Error(), row.add) {
+			t.Errorf("%s: %v, want %q", row.version, err, row.add)
+		}
+		if err := c.AddClientKey("abc", "secret"); err == nil || !strings.HasPrefix(err.Error(), "tor ") || !strings.Contains(err.Error(), row.key) {
+			t.Errorf("%s: %v, want %q", row.version, err, row.key)
+		}
 	}
 }
 

@@ -12,21 +12,31 @@ import (
 const (
 	maxLine  = 64 << 10 // bytes
 	maxLines = 4096
+	maxReply = 2 << 20 // bytes
 )
 
 const eventCode = 650
 
-// reply is an answer: a code, and lines without it.
+// reply is an answer: a code, and lines without it, those of texts among them.
 type reply struct {
 	code  int
 	lines []string
+	size  int
+}
+
+func (r *reply) add(line string) error {
+	r.lines, r.size = append(r.lines, line), r.size+len(line)
+	if len(r.lines) > maxLines || r.size > maxReply {
+		return fmt.Errorf("an answer of tor has more than %d lines or %d bytes", maxLines, maxReply)
+	}
+	return nil
 }
 
 // readReply reads one answer. Its lines begin with the code and with "-" if more
 // follow, "+" if text follows up to a line with a dot, or a space at the end.
 func readReply(in *bufio.Reader) (reply, error) {
 	var r reply
-	for len(r.lines) < maxLines {
+	for {
 		line, err := readLine(in)
 		if err != nil {
 			return r, err
@@ -39,31 +49,34 @@ func readReply(in *bufio.Reader) (reply, error) {
 			return r, fmt.Errorf("this is not tor's control protocol: %.60q", line)
 		}
 		r.code = int(code)
-		r.lines = append(r.lines, line[4:])
+		if err := r.add(line[4:]); err != nil {
+			return r, err
+		}
 		switch line[3] {
 		case ' ':
 			return r, nil
 		case '-':
 		case '+':
-			if err := skipText(in); err != nil {
+			if err := r.readText(in); err != nil {
 				return r, err
 			}
 		default:
 			return r, fmt.Errorf("this is not tor's control protocol: %.60q", line)
 		}
 	}
-	return r, fmt.Errorf("an answer of tor has more than %d lines", maxLines)
 }
 
-// skipText skips what nobody here asks for.
-func skipText(in *bufio.Reader) error {
-	for range maxLines {
+// readText reads lines up to one with a dot.
+func (r *reply) readText(in *bufio.Reader) error {
+	for {
 		line, err := readLine(in)
 		if err != nil || line == "." {
 			return err
 		}
+		if err := r.add(strings.TrimPrefix(line, ".")); err != nil { // one that begins with a dot has another one before it
+			return err
+		}
 	}
-	return fmt.Errorf("a text of tor has more than %d lines", maxLines)
 }
 
 func readLine(in *bufio.Reader) (string, error) {
