@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -158,14 +157,8 @@ func newNetwork(t *testing.T, kozo, alice, bob string) *network {
 		if err := key.Write(path, name); err != nil {
 			t.Fatal(err)
 		}
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
 		fmt.Fprintf(&b, "  %s:\n    privateKey: %s\n    publicKey: %s\n    transports:\n      tcp: {address: 127.0.0.1, bindAddress: 127.0.0.1, port: %d}\n    %s\n",
-			name, path, key.Public().Line(), port, blocks[name])
+			name, path, key.Public().Line(), freePort(t), blocks[name])
 	}
 	n.config = filepath.Join(n.dir, "config.yml")
 	if err := os.WriteFile(n.config, []byte(b.String()), 0o600); err != nil {

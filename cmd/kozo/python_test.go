@@ -30,7 +30,8 @@ func needPython(t *testing.T) {
 }
 
 // newPythonNetwork writes a network whose nodes have these blocks, as flow YAML,
-// beside their keys. Types are found among the examples and in testdata.
+// beside their keys. Types are found among the examples and in testdata; one, a
+// transport that does no more than it must, is that of the SDK's own tests.
 func newPythonNetwork(t *testing.T, kozo string, blocks map[string]string) *network {
 	t.Helper()
 	n := &network{t: t, kozo: kozo, dir: t.TempDir(), nodes: map[string]*exec.Cmd{}}
@@ -43,6 +44,14 @@ func newPythonNetwork(t *testing.T, kozo string, blocks map[string]string) *netw
 		}
 		paths = append(paths, path)
 	}
+	fourMethods, err := os.ReadFile("../../sdk/python/tests/mytransport.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(n.dir, "fourmethods.py"), fourMethods, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	paths = append(paths, n.dir)
 	var b strings.Builder
 	fmt.Fprintf(&b, "heartbeat: 1\nconnectionRetry: 1\nrolePath: %[1]s\ntransportPath: %[1]s\nsystem:\n", strings.Join(paths, ":"))
 	for name, block := range blocks {

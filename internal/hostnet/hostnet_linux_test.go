@@ -41,22 +41,7 @@ func TestBacklogBoundsWhoWaits(t *testing.T) {
 }
 
 func TestConnectionsAreWatchedByTheSystem(t *testing.T) {
-	env := testEnv(t)
-	l, err := env.Listen(t.Context(), "tcp", "127.0.0.1:0", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	a, err := env.Dial(t.Context(), "tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	b, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	a, b := connected(t, testEnv(t))
 	for who, c := range map[string]net.Conn{"dialled": a, "accepted": b} {
 		raw, err := c.(syscall.Conn).SyscallConn()
 		if err != nil {

@@ -3,6 +3,7 @@ package hostnet
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -19,26 +20,31 @@ func testEnv(t *testing.T) *kozo.TransportEnv {
 	return Env("clock", resolve.New(), slog.New(slog.NewTextHandler(t.Output(), nil)))
 }
 
-func TestEnvDialsListensAndResolves(t *testing.T) {
-	env := testEnv(t)
-	if env.Node != "clock" || env.Log == nil {
-		t.Errorf("the environment is %+v", env)
-	}
+// connected returns the two ends of a connection, dialled and accepted.
+func connected(t *testing.T, env *kozo.TransportEnv) (a, b net.Conn) {
+	t.Helper()
 	l, err := env.Listen(t.Context(), "tcp", "localhost:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	a, err := env.Dial(t.Context(), "tcp", l.Addr().String())
-	if err != nil {
+	if a, err = env.Dial(t.Context(), "tcp", l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	defer a.Close()
-	b, err := l.Accept()
-	if err != nil {
+	t.Cleanup(func() { a.Close() })
+	if b, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
+	t.Cleanup(func() { b.Close() })
+	return a, b
+}
+
+func TestEnvDialsListensAndResolves(t *testing.T) {
+	env := testEnv(t)
+	if env.Node != "clock" || env.Log == nil {
+		t.Errorf("the environment is %+v", env)
+	}
+	a, b := connected(t, env)
 	if _, err := a.Write([]byte("tick")); err != nil {
 		t.Fatal(err)
 	}
