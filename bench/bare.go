@@ -17,15 +17,17 @@ import (
 )
 
 // bareMesh is the floor of a full mesh: every node makes a bare SSH connection to
-// every other one, and both prove who they are by Ed25519 keys. Nothing is sent
-// over the connections, and they stay open.
+// every other one, and both prove who they are by Ed25519 keys. The connections
+// stay open. Nothing is sent over them unless it beats.
 type bareMesh struct {
 	ports   []int
 	signers []ssh.Signer
+	beats   bool
 
-	conns sync.WaitGroup
-	mu    sync.Mutex
-	open  []net.Conn
+	conns   sync.WaitGroup
+	mu      sync.Mutex
+	kept    []net.Conn
+	streams []ssh.Channel // that are asked on
 }
 
 // bareReport is what a process of a bare mesh says once all connections that it
@@ -39,7 +41,7 @@ type bareReport struct {
 
 // runBare is a process with nodes of a bare mesh. Its arguments are the number of
 // the first of them, that after the last, and the ports of all nodes.
-func runBare(ctx context.Context, args []string) error {
+func runBare(ctx context.Context, args []string, beats bool) error {
 	var numbers []int
 	for _, arg := range args {
 		n, err := strconv.Atoi(arg)
@@ -56,6 +58,7 @@ func runBare(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	b.beats = beats
 	begin, before := time.Now(), ownCPU()
 	if err := b.run(ctx, numbers[0], numbers[1]); err != nil {
 		return err
@@ -67,6 +70,9 @@ func runBare(ctx context.Context, args []string) error {
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(report); err != nil {
 		return err
+	}
+	if beats {
+		return b.beat(ctx)
 	}
 	<-ctx.Done()
 	return nil
@@ -127,7 +133,7 @@ func (b *bareMesh) run(ctx context.Context, from, to int) error {
 func (b *bareMesh) keep(c net.Conn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.open = append(b.open, c) // or the collector closes it
+	b.kept = append(b.kept, c) // or the collector closes it
 }
 
 func (b *bareMesh) accept(l net.Listener, self int) {
@@ -151,9 +157,7 @@ func (b *bareMesh) accept(l net.Listener, self int) {
 				return
 			}
 			go ssh.DiscardRequests(requests)
-			for ch := range channels {
-				_ = ch.Reject(ssh.Prohibited, "")
-			}
+			b.answer(channels)
 		})
 	}
 }
@@ -168,7 +172,7 @@ func (b *bareMesh) dial(ctx context.Context, self, peer int) error {
 			}
 			continue
 		}
-		_, channels, requests, err := ssh.NewClientConn(c, "", &ssh.ClientConfig{
+		client, channels, requests, err := ssh.NewClientConn(c, "", &ssh.ClientConfig{
 			User: strconv.Itoa(self), Auth: []ssh.AuthMethod{ssh.PublicKeys(b.signers[self])},
 			HostKeyCallback:   ssh.FixedHostKey(b.signers[peer].PublicKey()),
 			HostKeyAlgorithms: []string{ssh.KeyAlgoED25519},
@@ -178,26 +182,38 @@ func (b *bareMesh) dial(ctx context.Context, self, peer int) error {
 		}
 		b.keep(c)
 		go ssh.DiscardRequests(requests)
-		b.conns.Go(func() {
-			for ch := range channels {
-				_ = ch.Reject(ssh.Prohibited, "")
-			}
-		})
+		b.conns.Go(func() { b.answer(channels) })
+		if b.beats {
+			return b.open(client)
+		}
 		return nil
 	}
 }
 
 // bare is a bare mesh whose processes this one starts.
-type bare struct{ *network }
+type bare struct {
+	*network
+	part string
+}
 
-func newBare(nodes int) (*bare, error) {
+// The parts of this program that are processes of a bare mesh.
+const (
+	barePart  = "bare"
+	beatsPart = "bare-beats"
+)
+
+func newBare(nodes int, beats bool) (*bare, error) {
 	ports, err := freePorts(nodes)
-	return &bare{&network{ports: ports, news: map[string]int{}, changed: make(chan struct{}, 1)}}, err
+	part := barePart
+	if beats {
+		part = beatsPart
+	}
+	return &bare{&network{ports: ports, news: map[string]int{}, changed: make(chan struct{}, 1)}, part}, err
 }
 
 // run starts a process with some of the nodes.
 func (b *bare) run(from, to int, line func(string)) (*process, error) {
-	args := []string{"bare", strconv.Itoa(from), strconv.Itoa(to)}
+	args := []string{b.part, strconv.Itoa(from), strconv.Itoa(to)}
 	for _, port := range b.ports {
 		args = append(args, strconv.Itoa(port))
 	}
@@ -205,10 +221,10 @@ func (b *bare) run(from, to int, line func(string)) (*process, error) {
 }
 
 // startBare starts a process for each node, and waits until all are connected.
-func startBare(ctx context.Context, nodes int) (*running, error) {
+func startBare(ctx context.Context, nodes int, beats bool) (*running, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	b, err := newBare(nodes)
+	b, err := newBare(nodes, beats)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func TestBench(t *testing.T) {
 	if l := r.Mesh[1].Restart.Losses; l.lost() != l.Counted {
 		t.Errorf("of %d messages %d were lost in a rolling restart, and %d counted", l.Sent, l.lost(), l.Counted)
 	}
-	if r.Memory.NodeKiB <= 0 || r.Memory.PeerKiB == 0 || r.Memory.FloorPeerKiB == 0 || r.Start.Both.Median <= 0 || r.Idle.CPUPercent.Max < 0 {
+	if r.Memory.NodeKiB <= 0 || r.Memory.PeerKiB == 0 || r.Memory.FloorPeerKiB == 0 || r.Start.Both.Median <= 0 || r.Idle.CPUPercent.Max < 0 || r.Idle.Seconds <= 0 {
 		t.Errorf("something was not measured: %+v", r)
 	}
 	if len(r.Fanout) != 1 || r.Fanout[0].Receivers != 2 || len(r.Resident) != 3 || r.Resident[0].KiB.Median <= 0 {

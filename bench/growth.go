@@ -259,7 +259,7 @@ func (s *meshSample) floor(ctx context.Context, size meshSize) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if size.apart {
-		r, err := startBare(ctx, size.nodes)
+		r, err := startBare(ctx, size.nodes, false)
 		if err != nil {
 			return err
 		}
@@ -268,7 +268,7 @@ func (s *meshSample) floor(ctx context.Context, size meshSize) error {
 		s.floorKiB, _, err = r.resident()
 		return err
 	}
-	b, err := newBare(size.nodes)
+	b, err := newBare(size.nodes, false)
 	if err != nil {
 		return err
 	}

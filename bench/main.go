@@ -73,8 +73,8 @@ func child(args []string) int {
 		err = floorSend(ctx, args)
 	case "floor-receive":
 		err = floorReceive(ctx, args)
-	case "bare":
-		err = runBare(ctx, args)
+	case barePart, beatsPart:
+		err = runBare(ctx, args, part == beatsPart)
 	case "hive":
 		err = runHive(ctx, args)
 	case "air":

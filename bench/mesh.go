@@ -178,7 +178,7 @@ func residentOf(ctx context.Context, o options, nodes int) (all, anon float64, e
 }
 
 func bareResident(ctx context.Context, o options, nodes int) (all, anon float64, err error) {
-	r, err := startBare(ctx, nodes)
+	r, err := startBare(ctx, nodes, false)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -193,69 +193,6 @@ func (r *running) settled(ctx context.Context, o options) (all, anon float64, er
 		return 0, 0, err
 	}
 	return r.resident()
-}
-
-// idle is what nodes do when there is nothing to do.
-type idle struct {
-	Nodes      int     `json:"nodes"`
-	Seconds    float64 `json:"seconds"`
-	CPUPercent spread  `json:"cpu_percent"` // of a core, over the nodes
-	WriteBytes int64   `json:"disk_write_bytes"`
-	WireBytes  float64 `json:"wire_bytes_per_link_minute,omitzero"` // headers included; 0 is unknown
-	NodeKiB    float64 `json:"node_kib"`                            // resident
-
-	NodeAnonKiB float64 `json:"node_without_program_kib"`
-}
-
-const idleNodes = 3
-
-func measureIdle(ctx context.Context, o options) (*idle, error) {
-	r, err := startMesh(ctx, o, idleNodes)
-	if err != nil {
-		return nil, err
-	}
-	defer r.close()
-	if err := pause(ctx, o.settle); err != nil {
-		return nil, err
-	}
-	cpu, written, err := r.account()
-	if err != nil {
-		return nil, err
-	}
-	begin, wire := time.Now(), wireBytes()
-	if err := pause(ctx, o.idle); err != nil {
-		return nil, err
-	}
-	cpu2, written2, err := r.account()
-	if err != nil {
-		return nil, err
-	}
-	result := &idle{Nodes: idleNodes, Seconds: time.Since(begin).Seconds(), WriteBytes: written2 - written}
-	result.WireBytes = float64(wireBytes()-wire) / float64(idleNodes*(idleNodes-1)) / result.Seconds * 60
-	var percent []float64
-	for i := range cpu {
-		percent = append(percent, 100*(cpu2[i]-cpu[i]).Seconds()/result.Seconds)
-	}
-	result.CPUPercent = spreadOf(percent)
-	result.NodeKiB, result.NodeAnonKiB, err = r.resident()
-	return result, err
-}
-
-// account returns the CPU time of each process, and what all have sent to the
-// disk.
-func (r *running) account() (cpu []time.Duration, written int64, err error) {
-	for _, p := range r.all {
-		t, err := cpuTime(p.pid())
-		if err != nil {
-			return nil, 0, err
-		}
-		w, err := procField(p.pid(), "io", "write_bytes")
-		if err != nil {
-			return nil, 0, err
-		}
-		cpu, written = append(cpu, t), written+w
-	}
-	return cpu, written, nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {

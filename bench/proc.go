@@ -51,6 +51,25 @@ func ownCPU() time.Duration {
 	return t
 }
 
+// wakeups returns how often the threads of a process have slept so far.
+func wakeups(pid int) (sum int64, err error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	if err != nil {
+		return 0, err
+	}
+	for _, thread := range threads {
+		n, err := procField(pid, filepath.Join("task", filepath.Base(thread), "status"), "voluntary_ctxt_switches")
+		if errors.Is(err, os.ErrNotExist) {
+			continue // the thread has ended
+		}
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
 // procField reads a number from a file of /proc/PID whose lines are "name: number".
 func procField(pid int, file, field string) (int64, error) {
 	name := fmt.Sprintf("/proc/%d/%s", pid, file)

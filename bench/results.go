@@ -80,8 +80,8 @@ func (r *results) print(w io.Writer) {
 	}
 	printMeshes(w, r.Mesh)
 	if v := r.Idle; v != nil {
-		fmt.Fprintf(w, "\n%d idle nodes for %.0f s, heartbeat 10 s, each\n  CPU          %s %% of a core\n  memory       %.1f MiB, %.1f of them not the program file\n  disk writes  %d bytes\n",
-			v.Nodes, v.Seconds, v.CPUPercent.text(3), v.NodeKiB/1024, v.NodeAnonKiB/1024, v.WriteBytes)
+		fmt.Fprintf(w, "\n%d idle nodes for %.0f s, heartbeat 10 s, each\n  CPU          %s %% of a core; bare processes that send as much %s %%\n  ratio        %.2f\n  wake-ups     %.0f a minute; bare %.0f\n  memory       %.1f MiB, %.1f of them not the program file\n  disk writes  %d bytes\n",
+			v.Nodes, v.Seconds, v.CPUPercent.text(3), v.BareCPU.text(3), v.Ratio, v.Wakeups, v.BareWakeups, v.NodeKiB/1024, v.NodeAnonKiB/1024, v.WriteBytes)
 		if v.WireBytes > 0 {
 			fmt.Fprintf(w, "  each link    %.0f bytes a minute, headers included\n", v.WireBytes)
 		}

@@ -44,8 +44,12 @@ func (r *results) targets() []target {
 	most(over.Median > 0, "bytes on the wire a message, above its content", 40, "", over.Median, over.text(0))
 	if v := r.Idle; v != nil {
 		most(v.WireBytes > 0, "idle link, bytes a minute", 2500, "", v.WireBytes, number(v.WireBytes, 0))
-		cpu := idleLinkCPU(v)
-		most(true, "idle link, CPU a minute, both ends", 2, "ms", cpu, number(cpu, 1)+" ms")
+		cpu := v.linkCPU(v.CPUPercent)
+		spent := number(cpu, 1) + " ms"
+		if v.Ratio > 0 {
+			spent += fmt.Sprintf("; a bare one that sends as much %s, a ratio of %s", number(v.linkCPU(v.BareCPU), 1), number(v.Ratio, 2))
+		}
+		most(true, "idle link, CPU a minute, both ends", 2, "ms", cpu, spent)
 		most(true, "idle, written to disk", 0, "", float64(v.WriteBytes), fmt.Sprintf("%d bytes", v.WriteBytes))
 		text := number(v.NodeKiB/1024, 1) + " MiB"
 		if v.NodeAnonKiB > 0 {
@@ -77,10 +81,10 @@ func (r *results) targets() []target {
 	return list
 }
 
-// idleLinkCPU is the CPU time of both ends of an idle link in milliseconds a
-// minute, as if nodes did nothing else.
-func idleLinkCPU(v *idle) float64 {
-	return v.CPUPercent.Median / 100 * 60_000 / float64(v.Nodes-1)
+// linkCPU is the CPU time of both ends of an idle link in milliseconds a minute,
+// as if nodes that use so much did nothing else.
+func (v *idle) linkCPU(percent spread) float64 {
+	return percent.Median / 100 * 60_000 / float64(v.Nodes-1)
 }
 
 func (r *results) tableTargets() string {
