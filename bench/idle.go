@@ -137,10 +137,8 @@ func accounts(networks ...*running) ([]account, error) {
 const heartbeat = 10 * time.Second
 
 // The bytes that a bare process sends are those of a ping, and of the answer.
-var (
-	bareAsk    = wire.AppendPing(nil, wire.Ping{ID: 1, Wall: 1 << 60})
-	bareAnswer = wire.AppendPong(nil, wire.Pong{ID: 1, Wall: 1 << 60})
-)
+func bareAsk() []byte    { return wire.AppendPing(nil, wire.Ping{ID: 1, Wall: 1 << 60}) }
+func bareAnswer() []byte { return wire.AppendPong(nil, wire.Pong{ID: 1, Wall: 1 << 60}) }
 
 // answer sends something back over the channels of a connection.
 func (b *bareMesh) answer(channels <-chan ssh.NewChannel) {
@@ -155,12 +153,12 @@ func (b *bareMesh) answer(channels <-chan ssh.NewChannel) {
 		}
 		go ssh.DiscardRequests(requests)
 		b.conns.Go(func() {
-			ask := make([]byte, len(bareAsk))
+			ask, answer := bareAsk(), bareAnswer()
 			for {
 				if _, err := io.ReadFull(channel, ask); err != nil {
 					return
 				}
-				if _, err := channel.Write(bareAnswer); err != nil {
+				if _, err := channel.Write(answer); err != nil {
 					return
 				}
 			}
@@ -184,11 +182,12 @@ func (b *bareMesh) open(c ssh.Conn) error {
 
 // beat asks on all connections that this process has made, at the same moment.
 func (b *bareMesh) beat(ctx context.Context) error {
+	ask := bareAsk()
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
 	for {
 		for _, s := range b.streams {
-			if _, err := s.Write(bareAsk); err != nil {
+			if _, err := s.Write(ask); err != nil {
 				return err
 			}
 		}

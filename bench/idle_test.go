@@ -58,11 +58,11 @@ func TestBareProcessesSendWhatNodesDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		answer := make([]byte, len(bareAnswer))
-		if _, err := channel.Write(bareAsk); err != nil {
+		answer := make([]byte, len(bareAnswer()))
+		if _, err := channel.Write(bareAsk()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.ReadFull(channel, answer); err != nil || !bytes.Equal(answer, bareAnswer) {
+		if _, err := io.ReadFull(channel, answer); err != nil || !bytes.Equal(answer, bareAnswer()) {
 			t.Fatalf("the answer is %x: %v", answer, err)
 		}
 	}
