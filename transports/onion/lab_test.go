@@ -188,7 +188,7 @@ func serve(t *testing.T, tr *transport, env *kozo.TransportEnv) (net.Listener, <
 }
 
 // reach dials until there is an echo, as a link would.
-func reach(t *testing.T, tr *transport, env *kozo.TransportEnv, endpoint string) {
+func reach(t *testing.T, tr kozo.Transport, env *kozo.TransportEnv, endpoint string) {
 	t.Helper()
 	begun := time.Now()
 	for {
@@ -204,7 +204,7 @@ func reach(t *testing.T, tr *transport, env *kozo.TransportEnv, endpoint string)
 	}
 }
 
-func echoes(tr *transport, env *kozo.TransportEnv, endpoint string) error {
+func echoes(tr kozo.Transport, env *kozo.TransportEnv, endpoint string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	c, err := tr.Dial(ctx, env, endpoint)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"kozo/internal/hostnet"
 	"kozo/internal/resolve"
 	"kozo/internal/torlab"
+	"kozo/transports/tcp"
 )
 
 // A system that resolves and routes .onion names by itself, as a transparent
@@ -48,4 +50,25 @@ func TestTransparently(t *testing.T) {
 	tr := newTransport(t, w.own(t, kozo.Values{"onionPort": port}))
 	serve(t, tr, testEnv(t, "home"))
 	reach(t, newTransport(t, kozo.Values{"outgoingOnly": true, "transparent": true}), env, tr.Endpoints()[0])
+	reach(t, plain(t, nil), env, tr.Endpoints()[0])
+}
+
+// The tcp transport reaches onion services as well, through Tor's proxy.
+func TestPlainTransportThroughProxy(t *testing.T) {
+	w := lab(t)
+	tr := newTransport(t, w.own(t, nil))
+	serve(t, tr, testEnv(t, "home"))
+	reach(t, plain(t, kozo.Values{"socksProxy": w.away.Socks()}), testEnv(t, "away"), tr.Endpoints()[0])
+}
+
+// plain is a tcp transport of a node that only dials.
+func plain(t *testing.T, options kozo.Values) kozo.Transport {
+	t.Helper()
+	v := kozo.Values{"address": kozo.List{}}
+	maps.Copy(v, options)
+	tr, err := tcp.Type().New(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr
 }
