@@ -92,7 +92,7 @@ func TestBench(t *testing.T) {
 	if v := r.Overload; v.Sent != v.Delivered+v.Dropped || v.Received != v.Delivered || !v.Newest || v.Dropped < v.Sent/2 || v.P99.Median <= 0 {
 		t.Errorf("the overload does not add up: %+v", v)
 	}
-	for _, word := range []string{"messages/s", "p99.9", "Full mesh", "idle nodes", "kozo / ssh"} {
+	for _, word := range []string{"messages/s", "p99.9", "Full mesh", "idle nodes", "kozo / ssh", "left out, since this machine does not have them: nats, mosquitto, mosquitto-paho, zeromq"} {
 		if !strings.Contains(table.String(), word) {
 			t.Errorf("the table does not have %q", word)
 		}

@@ -74,6 +74,19 @@ func (n *neighbours) names() []string {
 	return names
 }
 
+// known are those that the other program has on a machine that has everything.
+var known = [...]string{"nats", "mosquitto", "mosquitto-paho", "zeromq"}
+
+// leftOut are those that this machine does not have.
+func leftOut(list []neighbour) (names []string) {
+	for _, name := range known {
+		if !slices.ContainsFunc(list, func(v neighbour) bool { return v.Name == name }) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 func (n *neighbours) has(system string) bool { return slices.Contains(n.names(), system) }
 
 // group starts a neighbour. Every process of it looks for the others by itself.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -43,6 +44,9 @@ func (r *results) print(w io.Writer) {
 
 	for _, n := range r.Neighbours {
 		fmt.Fprintf(w, "%s: %s\n", n.Name, n.Version)
+	}
+	if names := leftOut(r.Neighbours); len(names) > 0 && len(r.Throughput)+len(r.Fanout)+len(r.Latency) > 0 {
+		fmt.Fprintf(w, "left out, since this machine does not have them: %s\n", strings.Join(names, ", "))
 	}
 	printThroughputs(w, "One process to another, delivered at the receiving role", r.Throughput)
 	if len(r.Fanout) > 0 {
