@@ -17,14 +17,15 @@ import (
 	"kozo/standard"
 )
 
-// TestLinks follows the links between the documents to files that exist.
+// TestLinks follows the links between the documents to files, and headings, that
+// exist.
 func TestLinks(t *testing.T) {
 	pages, err := filepath.Glob("*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	more := documents(t)
-	link := regexp.MustCompile(`\]\(([^)#\s]+)(#[^)]*)?\)`)
+	link := regexp.MustCompile(`\]\(([^)#\s]*)(?:#([^)]*))?\)`)
 	found := 0
 	for _, page := range append(pages, more...) {
 		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
@@ -32,14 +33,30 @@ func TestLinks(t *testing.T) {
 				continue
 			}
 			found++
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+			target := page
+			if m[1] != "" {
+				target = filepath.Join(filepath.Dir(page), m[1])
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: the link to %s leads nowhere", page, m[1])
+			} else if m[2] != "" && !slices.Contains(anchors(read(t, target)), m[2]) {
+				t.Errorf("%s: %s has no heading #%s", page, target, m[2])
 			}
 		}
 	}
 	if found == 0 {
 		t.Error("no page has a link; the test has gone blind")
 	}
+}
+
+// anchors are the names of a page's headings, as those who show such pages make
+// them.
+func anchors(page string) (names []string) {
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {
+		name := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
 }
 
 // documents returns the pages in docs, and in its directories.

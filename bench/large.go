@@ -14,16 +14,17 @@ type units struct {
 	alone     float64 // KiB of a node without peers, the program file left out
 }
 
-// units takes the largest mesh for what grows with it.
+// units takes the largest mesh of processes for what grows with it: a node has a
+// computer of its own, and wakes up by itself. In one process it would cost half.
 func (r *results) units() (u units, ok bool) {
-	if len(r.Mesh) == 0 || r.Memory == nil || r.Idle == nil {
-		return u, false
-	}
-	large := r.Mesh[0]
+	var large mesh
 	for _, v := range r.Mesh {
-		if v.Nodes >= large.Nodes {
+		if v.Processes > 1 && v.Nodes >= large.Nodes {
 			large = v
 		}
+	}
+	if large.Nodes == 0 || r.Memory == nil || r.Idle == nil {
+		return u, false
 	}
 	return units{
 		handshake: large.CPU.Median * 1000 / float64(large.Links),

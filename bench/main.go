@@ -292,7 +292,11 @@ func measure(ctx context.Context, o options, say func(string, ...any)) (*results
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", part, err)
 		}
-		r.Parts[part] = partRecord{When: time.Now().UTC().Truncate(time.Second), Quick: o.quick, Rounds: o.rounds}
+		rounds := o.rounds
+		if part == "overload" {
+			rounds = o.overloadRounds()
+		}
+		r.Parts[part] = partRecord{When: time.Now().UTC().Truncate(time.Second), Quick: o.quick, Rounds: rounds}
 	}
 	if err := measureSlowLinks(ctx, o, r, say); err != nil {
 		return nil, err

@@ -47,12 +47,14 @@ const (
 	overloadQueue = 1 << 20                                      // bytes
 )
 
+// overloadRounds are few: each of them is long.
+func (o *options) overloadRounds() int { return min(o.rounds, 3) }
+
 // measureOverload runs each round with the overload and without, in any order.
 func measureOverload(ctx context.Context, o options, say func(string, ...any)) (*overload, error) {
 	result := &overload{Seconds: o.overload.Seconds(), Line: overloadLine, Rate: overloadRate, QueueKiB: overloadQueue >> 10}
 	var p50, p99, quiet50, quiet99, ratios []float64
-	// Half a minute is long enough to do without many rounds.
-	for round := range min(o.rounds, 3) {
+	for round := range o.overloadRounds() {
 		var with, without overloadRun
 		runs := []*overloadRun{&with, &without}
 		for _, i := range rand.Perm(2) {
