@@ -7,7 +7,7 @@ shift
 [ $# -gt 0 ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
-	echo "not installed, so $without: $*" >&2
+	echo "not installed, so $without: $*; on Debian, apt-get install $* as root puts them there" >&2
 	exit 0
 fi
 log=$(mktemp)
