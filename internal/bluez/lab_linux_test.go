@@ -37,6 +37,7 @@ func TestInLab(t *testing.T) {
 			{"hanging up", testHangingUp},
 			{"serving once", testServingOnce},
 			{"serving interrupted", testServingInterrupted},
+			{"coming back", testComingBack},
 			{"bluetoothd dies", testDaemonDies},
 			{"bus dies", testBusDies},
 			{"adapter unplugged", testUnplugged},
@@ -388,6 +389,24 @@ func testServingInterrupted(t *testing.T) {
 	b := open(t)
 	if err := b.Serve(limited(t), testUUID, "test", func(s *Stream) { s.Close() }); err != nil {
 		t.Errorf("after all others: %v", err)
+	}
+}
+
+// Nothing of an earlier connection stands in the way of one that is made when
+// the radios have long parted.
+func testComingBack(t *testing.T) {
+	for range 3 {
+		server, client, near, far := pair(t)
+		talk(t, near, far)
+		near.Close()
+		far.Close()
+		for _, d := range client.Devices(client.Adapters()[1].Path) {
+			if err := client.Await(limited(t), func() bool { now, _ := client.Device(d.Path); return !now.Connected }); err != nil {
+				t.Fatalf("the radios do not part: %v", err)
+			}
+		}
+		server.Close()
+		client.Close()
 	}
 }
 

@@ -28,7 +28,7 @@ func run(t *testing.T, lab Lab) {
 	e := machine.Errand{
 		Controllers: lab.Controllers, Names: lab.Machines, Files: buildAll(t, lab),
 		Command: fmt.Sprintf("./tests -test.v -test.run '%s' -test.timeout ${LIMIT}s 2>&1", pattern(t.Name(), len(lab.Machines) > 0)),
-		Limit:   cmp.Or(lab.Timeout, defaultTimeout), Dir: t.TempDir(),
+		Paced:   true, Limit: cmp.Or(lab.Timeout, defaultTimeout), Dir: t.TempDir(),
 	}
 	ctx := t.Context()
 	if end, ok := t.Deadline(); ok { // with a moment to say what happened

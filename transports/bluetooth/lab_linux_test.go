@@ -192,7 +192,7 @@ func testLosses(t *testing.T) {
 			vmlab.Bluetoothd.Stop(t)
 			return func() { vmlab.Bluetoothd.Start(t) }
 		},
-		"the Bluetooth adapter hci0": func() func() { // gone, or first of all without power
+		"Bluetooth adapter": func() func() { // without power, gone, or the last one gone: whatever is seen first
 			vmlab.Radio.Stop(t)
 			return func() { vmlab.Radio.Start(t) }
 		},

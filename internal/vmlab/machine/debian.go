@@ -34,7 +34,7 @@ func (p parts) radioRoot() string { return filepath.Join(p.dir, "radio") }
 // fetch returns the parts from the cache, or makes them.
 func fetch(cache string) (parts, error) {
 	h := fnv.New64a()
-	fmt.Fprint(h, kernel, packages, modules, binaries, busConfig)
+	fmt.Fprint(h, kernel, packages, modules, binaries, busConfig, daemonConfig)
 	p := parts{filepath.Join(cache, fmt.Sprintf("parts-%x", h.Sum64()))}
 	if _, err := os.Stat(p.dir); err == nil {
 		return p, nil

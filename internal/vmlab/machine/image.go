@@ -43,6 +43,13 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Con
 </busconfig>
 `
 
+// daemonConfig is that of bluetoothd. A controller of btvirt is asked for its
+// abilities at its first pairing only, as that of a real radio is at each. So from
+// the second one on the kernel of the side that was dialled keeps a key that the
+// other side has forgotten, and bluetoothd would make no new one: nobody could
+// connect any more once the radios have parted.
+const daemonConfig = "[General]\nJustWorksRepairing = always\n"
+
 // makeParts makes the kernel, the image of the machine's file system, and the
 // root in which the radio of several machines runs.
 func makeParts(root, boot string, p parts) error {
@@ -74,9 +81,7 @@ func makeParts(root, boot string, p parts) error {
 		list += "/" + name + "\n"
 	}
 	a.file("etc/modules", []byte(list), 0o644)
-	if err := a.copy("etc/bluetooth/main.conf", filepath.Join(root, "etc/bluetooth/main.conf")); err != nil {
-		return err
-	}
+	a.file("etc/bluetooth/main.conf", []byte(daemonConfig), 0o644)
 	if err := a.copy("bin/busybox", busybox); err != nil {
 		return err
 	}

@@ -48,6 +48,12 @@ type Errand struct {
 	// Command is for the shell, as root.
 	Command string
 
+	// Paced makes the time of the machines pass by what they have computed, and by
+	// the clock of the host only while they have nothing to do. So a host that has
+	// other work makes them no slower in their own eyes, and no limit of time
+	// inside is passed because of it. What they measure means little then.
+	Paced bool
+
 	// Limit bounds a run, boot included. The command finds it in $LIMIT, in seconds.
 	Limit time.Duration
 

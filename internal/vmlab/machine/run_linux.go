@@ -121,7 +121,7 @@ func (e *Errand) boot(ctx context.Context, p parts, image, work string) ([]Outco
 	for i, name := range names {
 		running.Go(func() {
 			var console bytes.Buffer
-			c := qemu(ctx, p, image, e.Dir, name, socket)
+			c := e.qemu(ctx, p, image, name, socket)
 			c.Stdout, c.Stderr = &console, &console
 			err := runBound(c)
 			if ctx.Err() != nil {
@@ -134,10 +134,13 @@ func (e *Errand) boot(ctx context.Context, p parts, image, work string) ([]Outco
 	return outcomes, nil
 }
 
-func qemu(ctx context.Context, p parts, image, shared, name, radio string) *exec.Cmd {
-	args := []string{"-n", "10", emulator, "-M", "pc", "-accel", "tcg", "-m", "512", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
-		"-virtfs", "local,path=" + shared + ",mount_tag=out,security_model=none", "-kernel", p.kernel(), "-initrd", image,
+func (e *Errand) qemu(ctx context.Context, p parts, image, name, radio string) *exec.Cmd {
+	args := []string{"-n", "5", emulator, "-M", "pc", "-accel", "tcg", "-m", "512", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
+		"-virtfs", "local,path=" + e.Dir + ",mount_tag=out,security_model=none", "-kernel", p.kernel(), "-initrd", image,
 		"-append", "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable random.trust_cpu=on cryptomgr.notests machine=" + name}
+	if e.Paced {
+		args = append(args, "-icount", "shift=1") // two nanoseconds an instruction
+	}
 	if radio != "" {
 		// Not a serial port: the emulated one loses bytes.
 		args = append(args, "-chardev", "socket,id=radio,path="+radio, "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=radio")
