@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -274,6 +275,62 @@ func TestALatePongOfTheOldConnection(t *testing.T) {
 		synctest.Wait()
 		if s := snapshot(l); s.RoundTrip != 0.1 {
 			t.Errorf("%+v", s)
+		}
+		_ = n.conn.Close()
+	})
+}
+
+// However much there is to send, a link that rides moves at the next chunk, and
+// leaves the connection of the peer to it.
+func TestWhoRidesMovesInTheMiddleOfAFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		streams := make(chan *far)
+		lent := &halfOpen{peersConn{t: t, fars: streams}}
+		l, _, better, open := twoWays(t, func(cfg *Config) {
+			cfg.Targets = cfg.Targets[:1]
+			cfg.QueueLength, cfg.QueueSize = 10_000, 1<<20
+			cfg.Ride = func() Conn { return lent }
+		})
+		f := <-streams
+		f.conn.(*memnet.Conn).Other().Shape(memnet.Conditions{Bandwidth: 100_000})
+		f.hello()
+		f.write(helloOf(2, 0))
+		flood, stop := context.WithCancel(t.Context())
+		var beside sync.WaitGroup
+		defer beside.Wait()
+		defer stop()
+		beside.Go(func() {
+			frame := wire.AppendFrame(nil, wire.TypeMessage, make([]byte, 1000))
+			for flood.Err() == nil {
+				l.Offer(frame, nil, time.Now())
+				time.Sleep(time.Millisecond)
+			}
+		})
+		beside.Go(func() {
+			defer f.conn.Close()
+			for seen := uint64(0); ; {
+				typ, _, err := f.reader.Next()
+				if err != nil {
+					return
+				}
+				if typ == wire.TypeMessage {
+					seen++
+					_, _ = f.conn.Write(wire.AppendAck(nil, wire.Ack{Seen: seen}))
+				}
+			}
+		})
+		time.Sleep(25 * time.Second)
+		open.Store(true)
+		n := <-better
+		n.hello()
+		n.write(helloOf(2, 0))
+		_ = n.conn.SetReadDeadline(time.Now().Add(leaveTimeout)) // what was written there comes first
+		n.want(wire.TypeMessage, wire.TypePing)
+		_ = n.conn.SetReadDeadline(time.Time{})
+		beside.Go(func() { _, _ = io.Copy(io.Discard, n.conn) })
+		time.Sleep(2 * leaveTimeout)
+		if reason := lent.closed.Load(); reason != nil || !isUp(l) {
+			t.Errorf("up: %v; the connection of the peer was closed: %v", isUp(l), reason)
 		}
 		_ = n.conn.Close()
 	})
