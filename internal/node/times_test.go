@@ -56,3 +56,29 @@ func TestTransportsHaveTheTimeThatTheyAskFor(t *testing.T) {
 		}
 	})
 }
+
+// The message for which a link on demand comes up waits for as long as that takes
+// over a slow transport: longer than messages wait otherwise.
+func TestOnDemandWaitsForASlowTransport(t *testing.T) {
+	inMemory(t, func(t *testing.T, m *memory) {
+		ondemand := map[string]string{"selfToOthersConnectPolicy": "ondemand", "othersToSelfConnectPolicy": "ondemand"}
+		const settings = "heartbeat: 2\nconnectionRetry: 5"
+		w := newWorld(t, m, settings)
+		w.sys = w.parse(settings, []spec{{name: "a", slow: true, options: ondemand}, {name: "b", slow: true, options: ondemand}})
+		for _, pair := range [][2]string{{"a", "b"}, {"b", "a"}} {
+			m.net.Shape(m.host(pair[0]), m.host(pair[1]), memnet.Conditions{Latency: 3 * time.Second})
+		}
+		w.start("a")
+		w.start("b")
+		w.within(time.Minute, "a link without a wish", func() bool { return w.link("a", "b").State == "idle" })
+		begun := time.Now()
+		w.send("a", "tick", nil)
+		w.within(2*time.Minute, "the tick", func() bool { return len(w.received("b")) == 1 })
+		if took := time.Since(begun); took < 10*time.Second {
+			t.Errorf("it came after %v, before it would have been given up", took)
+		}
+		if l := w.link("a", "b"); len(l.Out.Dropped) > 0 {
+			t.Errorf("%+v", l.Out)
+		}
+	})
+}

@@ -174,3 +174,15 @@ func TestWithoutBlueZ(t *testing.T) {
 		t.Errorf("dialling says %v", err)
 	}
 }
+
+// A search, devices that do not answer and a slow radio take longer than a cable.
+func TestTimes(t *testing.T) {
+	tr := newTransport(t)
+	times := kozo.TimesOf(tr, testUUID)
+	if times.Dial < shortSearch+longSearch+2*attemptTime || times.Handshake < 30*time.Second || times.Silence < 30*time.Second {
+		t.Errorf("it has %+v", times)
+	}
+	if p := kozo.PriorityOf(tr); p >= kozo.Best || p <= kozo.Poor {
+		t.Errorf("its priority is %v", p)
+	}
+}
