@@ -39,6 +39,8 @@ func (t *transport) load(env *kozo.TransportEnv) (*keys, error) {
 			return nil, err
 		}
 		return &k, store.Save(&k)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("the keys of the onion transport are not for this user: %w; give them to the user of the node (chown), and run kozo onion-address as that one", err)
 	case err != nil:
 		return nil, err
 	}

@@ -194,6 +194,18 @@ func TestKeysThatAreNone(t *testing.T) {
 	}
 }
 
+// Somebody else, such as root, has asked for the address first.
+func TestKeysOfAnotherUser(t *testing.T) {
+	_, err := newTransport(t, kozo.Values{"controlPort": "9051"}).Announce(&kozo.TransportEnv{Storage: foreign{}})
+	if err == nil || !strings.Contains(err.Error(), "not for this user") || !strings.Contains(err.Error(), "chown") {
+		t.Errorf("keys of another user: %v", err)
+	}
+}
+
+type foreign struct{ nowhere }
+
+func (foreign) Load(any) error { return fmt.Errorf("cannot load: %w", os.ErrPermission) }
+
 type nowhere struct{}
 
 func (nowhere) Load(any) error { return fmt.Errorf("%w", kozo.ErrNoStorage) }
