@@ -165,7 +165,7 @@ func (n *Node) prepareKeys() error {
 		HandshakeTimeout: handshakeTimeout,
 		IdleTimeout:      func(name kozo.NodeName) time.Duration { return link.Lifetime(slowest[name]) },
 		ReadSize:         int(s.MaxBufferReadSize),
-		Watch:            secure.NewWatch(),
+		Watch:            secure.NewWatch(n.since, s.Heartbeat),
 	}
 	return nil
 }

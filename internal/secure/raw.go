@@ -68,7 +68,7 @@ type raw struct {
 func newRaw(c net.Conn, cfg *Config) *raw {
 	r := &raw{Conn: c, readSize: cfg.ReadSize, handshake: cfg.HandshakeTimeout, watch: cfg.Watch}
 	if r.watch == nil {
-		r.watch = NewWatch()
+		r.watch = NewWatch(time.Now(), 0)
 	}
 	if r.readSize <= 0 {
 		r.readSize = 64 << 10

@@ -11,7 +11,8 @@ import (
 // not for each of them. It has no goroutine of its own, and a timer only while
 // there are connections. It is safe for concurrent use.
 type Watch struct {
-	epoch time.Time // what all times are relative to
+	epoch time.Time     // what all times are relative to
+	beat  time.Duration // 0 if there is none
 
 	mu    sync.Mutex
 	conns map[*raw]struct{}
@@ -19,9 +20,11 @@ type Watch struct {
 	next  time.Duration // when the timer fires; 0 if it does not
 }
 
-// NewWatch makes one, for any number of connections.
-func NewWatch() *Watch {
-	return &Watch{epoch: time.Now(), conns: map[*raw]struct{}{}}
+// NewWatch makes one, for any number of connections. If a program wakes up for
+// something else at whole beats after a moment, then the watch does so too, as long
+// as the end that is nearest comes later than that. A beat of 0 is none.
+func NewWatch(since time.Time, beat time.Duration) *Watch {
+	return &Watch{epoch: since, beat: beat, conns: map[*raw]struct{}{}}
 }
 
 // now is never 0.
@@ -49,10 +52,17 @@ func (w *Watch) remove(r *raw) {
 	}
 }
 
-// wake sets the timer. The caller has the lock.
+// wake sets the timer for an end that may come at that time. The caller has the
+// lock.
 func (w *Watch) wake(at time.Duration) {
+	now := w.now()
+	if w.beat > 0 {
+		if early := at.Truncate(w.beat); early > now {
+			at = early
+		}
+	}
 	w.next = at
-	if wait := at - w.now(); w.timer == nil {
+	if wait := at - now; w.timer == nil {
 		w.timer = time.AfterFunc(wait, w.check)
 	} else {
 		w.timer.Reset(wait)

@@ -32,8 +32,14 @@ func watched(t *testing.T, net network, mine, theirs *Watch, idle time.Duration)
 }
 
 func TestOneWatchEndsEachConnectionInItsTime(t *testing.T) {
+	for _, every := range []time.Duration{0, 10 * time.Second, 7 * time.Second, time.Hour} {
+		t.Run(every.String(), func(t *testing.T) { endsInTime(t, every) })
+	}
+}
+
+func endsInTime(t *testing.T, every time.Duration) {
 	inMemory(t, func(t *testing.T, net network) {
-		w, other := NewWatch(), NewWatch()
+		w, other := NewWatch(time.Now(), every), NewWatch(time.Now(), every)
 		var patient *Stream
 		for range 5 {
 			patient, _ = watched(t, net, w, other, time.Minute)
@@ -73,7 +79,7 @@ func TestOneWatchEndsEachConnectionInItsTime(t *testing.T) {
 
 func TestOneWatchSleepsWhateverTheNumberOfConnections(t *testing.T) {
 	inMemory(t, func(t *testing.T, net network) {
-		w, other := NewWatch(), NewWatch()
+		w, other := NewWatch(time.Now(), 0), NewWatch(time.Now(), 0)
 		for range 20 {
 			near, far := watched(t, net, w, other, 25*time.Second)
 			defer near.Close()
@@ -90,6 +96,32 @@ func TestOneWatchSleepsWhateverTheNumberOfConnections(t *testing.T) {
 		}
 		if len(times) > 1000/15+1 {
 			t.Errorf("it woke up %d times in 1,000 s", len(times))
+		}
+	})
+}
+
+// TestAWatchWakesUpWithTheBeat counts the times at which a program wakes up for it
+// alone.
+func TestAWatchWakesUpWithTheBeat(t *testing.T) {
+	inMemory(t, func(t *testing.T, net network) {
+		const every = 10 * time.Second
+		since := time.Now().Add(-3 * time.Second)
+		w, other := NewWatch(since, every), NewWatch(time.Now(), 0)
+		for range 5 {
+			near, far := watched(t, net, w, other, 25*time.Second)
+			defer near.Close()
+			go beat(far, far.conn, every)
+			go beat(near, near.conn, every)
+			time.Sleep(1700 * time.Millisecond)
+		}
+		for range 1000 {
+			time.Sleep(time.Second)
+			w.mu.Lock()
+			next := w.next
+			w.mu.Unlock()
+			if next%every != 0 {
+				t.Fatalf("it wakes up %v after the beginning, which is no beat", next)
+			}
 		}
 	})
 }
