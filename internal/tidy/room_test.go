@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"slices"
 	"sync"
@@ -19,6 +20,8 @@ import (
 type collector struct {
 	collect func()
 	alive   atomic.Uint64
+	cycles  atomic.Uint64
+	limit   atomic.Int64
 	busy    atomic.Bool // allocates
 
 	mu  sync.Mutex
@@ -55,6 +58,8 @@ func inRoom(t *testing.T, test func(t *testing.T, c *collector)) {
 		}
 		tidy.give = func() { c.note(0) }
 		tidy.room.bytes, tidy.room.alive, tidy.room.set = mostRoom, c.alive.Load, c.note
+		tidy.room.limit, tidy.room.cycles = c.limit.Store, c.cycles.Load
+		tidy.room.mapped = func() uint64 { return 16 << 20 }
 		tidy.room.watch = func(f func()) func() {
 			c.collect = f
 			return func() { c.collect = nil }
@@ -72,8 +77,11 @@ func inRoom(t *testing.T, test func(t *testing.T, c *collector)) {
 		if c.collect != nil {
 			t.Error("it still looks at collections")
 		}
-		if len(c.set) > 0 && c.set[len(c.set)-1] > usual {
-			t.Errorf("it leaves %d percent behind", c.set[len(c.set)-1])
+		if n := len(c.set); n > 0 && c.set[n-1] != usual {
+			t.Errorf("it leaves %d percent behind", c.set[n-1])
+		}
+		if v := c.limit.Load(); v != 0 && v != math.MaxInt64 {
+			t.Errorf("it leaves a limit of %d bytes behind", v)
 		}
 	})
 }
@@ -82,6 +90,7 @@ func inRoom(t *testing.T, test func(t *testing.T, c *collector)) {
 func (c *collector) flow(times int, apart time.Duration) {
 	for range times {
 		time.Sleep(apart)
+		c.cycles.Add(1)
 		c.collect()
 		synctest.Wait()
 	}
@@ -115,10 +124,35 @@ func TestRoomIsGivenBackWhenItIsCalm(t *testing.T) {
 		c.expect(t, "there is much to do", 800)
 		c.busy.Store(false)
 		time.Sleep(pause + 2*calm)
-		c.expect(t, "it is calm", 800, 100, 0)
+		c.expect(t, "it is calm", 800, 100, 0, off)
 		c.flow(1000, hurry/20)
 		time.Sleep(2 * pause)
-		c.expect(t, "the second time", 800, 100, 0, 800, 100, 0)
+		c.expect(t, "the second time", 800, 100, 0, off, 100, 800, 100, 0, off)
+	})
+}
+
+func TestANodeAtRestCollectsWhenThereIsGarbage(t *testing.T) {
+	inRoom(t, func(t *testing.T, c *collector) {
+		c.flow(1, time.Hour)
+		c.expect(t, "the first collection says nothing")
+		c.flow(1, 2*time.Minute)
+		c.expect(t, "the runtime collected by itself", off)
+		if most := int64(18<<20 + 512<<10); c.limit.Load() != most {
+			t.Errorf("it may have %d bytes, not %d", c.limit.Load(), most)
+		}
+		c.collect() // once more, late, for a collection before that
+		synctest.Wait()
+		c.flow(3, rarely)
+		c.expect(t, "a MiB of garbage takes long", off)
+		c.flow(1, rarely-1)
+		c.expect(t, "it comes soon", off, usual)
+		if v := c.limit.Load(); v != math.MaxInt64 {
+			t.Errorf("there is a limit of %d bytes", v)
+		}
+		c.flow(10, rarely-1)
+		c.expect(t, "it goes on", off, usual)
+		c.flow(1, 2*time.Minute)
+		c.expect(t, "it is calm again", off, usual, off)
 	})
 }
 
@@ -175,6 +209,44 @@ func TestTheRuntimeIsReallyTold(t *testing.T) {
 	if now := percent(); now != usual {
 		t.Errorf("it leaves %d percent behind", now)
 	}
+}
+
+// TestARestingProgramCollectsItsGarbage rests with the real runtime, and then makes
+// garbage until it is collected as usual again.
+func TestARestingProgramCollectsItsGarbage(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	r := newRoom(mostRoom)
+	r.bytes = mostRoom
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		r.run(ctx, func() {})
+		close(done)
+	}()
+	give()
+	r.rest()
+	if debug.SetMemoryLimit(-1) == before {
+		t.Error("nothing makes it collect")
+	}
+	rests := cycles()
+	made := 0
+	for ; cycles() == rests && made < 64<<20; made += 16 << 10 {
+		keep = [][]byte{make([]byte, 16<<10)}
+	}
+	if made > 8<<20 { // it goes on while it is collected
+		t.Errorf("%d KiB of garbage lie about", made>>10)
+	}
+	for debug.SetMemoryLimit(-1) != before { // the next collection comes soon after that one
+		if ctx.Err() != nil {
+			t.Fatal("it does not collect as usual again")
+		}
+		for range 256 {
+			keep = [][]byte{make([]byte, 16<<10)}
+		}
+	}
+	cancel()
+	<-done
 }
 
 func TestMemoryOfTheMachine(t *testing.T) {

@@ -52,8 +52,10 @@ func (t *Tidy) Stir() {
 // once a minute, until ctx is done. A program that is busy keeps its memory until
 // it is not, since it would ask for it again at once, and may have up to 32 MiB
 // of garbage, or a sixteenth of a small machine's memory. As long as nothing stirs
-// and nothing is collected, Run does not wake up.
+// and nothing is collected, Run does not wake up, and a program that does next to
+// nothing collects when it needs about a MiB more, not every two minutes.
 func (t *Tidy) Run(ctx context.Context) {
+	defer t.room.leave()
 	var room sync.WaitGroup
 	defer room.Wait()
 	room.Go(func() { t.room.run(ctx, t.Stir) })
@@ -68,6 +70,7 @@ func (t *Tidy) Run(ctx context.Context) {
 		}
 		t.room.leave()
 		t.give()
+		t.room.rest()
 		if !wait(ctx, nil, pause) {
 			return
 		}
