@@ -6,11 +6,12 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
-// counters reads /proc/PID/io: how many reads a process has made, and how many
-// bytes it has sent to the disk.
-func counters(t *testing.T, pid int) (reads, written uint64) {
+// counters reads /proc/PID/io: how many reads and writes a process has made, and
+// how many bytes it has sent to the disk.
+func counters(t *testing.T, pid int) (reads, writes, written uint64) {
 	t.Helper()
 	f, err := os.Open(fmt.Sprintf("/proc/%d/io", pid))
 	if err != nil {
@@ -22,16 +23,19 @@ func counters(t *testing.T, pid int) (reads, written uint64) {
 		switch name {
 		case "syscr":
 			_, _ = fmt.Sscan(value, &reads)
+		case "syscw":
+			_, _ = fmt.Sscan(value, &writes)
 		case "write_bytes":
 			_, _ = fmt.Sscan(value, &written)
 		}
 	}
-	return reads, written
+	return reads, writes, written
 }
 
-// TestIdleNodeWritesNothingToTheDisk looks at a node whose links are up and that
-// has nothing to do, for a few hundred heartbeats.
-func TestIdleNodeWritesNothingToTheDisk(t *testing.T) {
+// TestIdleNodeDoesNoMoreThanHeartbeats looks at nodes whose links are up and that
+// have nothing to do, for dozens of heartbeats: nothing goes to the disk, and the
+// network is read from and written to no more often than it must be.
+func TestIdleNodeDoesNoMoreThanHeartbeats(t *testing.T) {
 	n := newNetwork(t, build(t), "constant", "constant")
 	text, err := os.ReadFile(n.config)
 	if err != nil {
@@ -48,13 +52,26 @@ func TestIdleNodeWritesNothingToTheDisk(t *testing.T) {
 		return n.link("alice", "bob").State == "up" && n.link("bob", "carol").State == "up"
 	})
 	for name, cmd := range n.nodes {
-		reads, before := counters(t, cmd.Process.Pid)
+		pid := cmd.Process.Pid
+		reads, writes, before := counters(t, pid)
+		begin := time.Now()
 		n.until(name+" to see many heartbeats", func() bool {
-			now, _ := counters(t, cmd.Process.Pid)
-			return now >= reads+50
+			now, _, _ := counters(t, pid)
+			return now >= reads+120
 		})
-		if _, after := counters(t, cmd.Process.Pid); after != before {
+		readsNow, writesNow, after := counters(t, pid)
+		if after != before {
 			t.Errorf("%s wrote %d bytes to the disk", name, after-before)
+		}
+		const peers = 2
+		beats := time.Since(begin).Seconds() * 10 * peers
+		// With each peer there are two connections at most. A heartbeat is a write
+		// and two reads at each end of each, since that which finds nothing more is
+		// a read too: two writes and four reads, and the runtime has a few of its own.
+		if r, w := float64(readsNow-reads)/beats, float64(writesNow-writes)/beats; r > 5 || w > 2.5 {
+			t.Errorf("%s makes %.1f reads and %.1f writes a heartbeat and peer", name, r, w)
+		} else {
+			t.Logf("%s: %.1f reads and %.1f writes a heartbeat and peer", name, r, w)
 		}
 	}
 }

@@ -32,9 +32,9 @@ const (
 // messages come in a second it would collect more than a hundred times.
 //
 // It also collects every two minutes, whether there is garbage or not, which is a
-// third of all that an idle node does. So a node that rests collects only when its
-// garbage needs more memory of the machine, about a MiB, which takes it hours; and
-// as usual again once that comes sooner.
+// seventh of the CPU time of an idle node with two peers. So a node that rests
+// collects only when its garbage needs more memory of the machine, about a MiB; and
+// as usual again once that comes soon.
 type room struct {
 	bytes     uint64 // 0: the runtime decides
 	alive     func() uint64
