@@ -270,16 +270,19 @@ func TestTheReasonOfARefusalIsKept(t *testing.T) {
 
 func TestBackoffGrowsToItsCeilingAndNeverEnds(t *testing.T) {
 	b := newBackoff(time.Minute)
-	if p := b.pause(); p > firstPause {
-		t.Errorf("the first pause is %v", p)
-	}
-	for range 100 {
-		if p := b.pause(); p > time.Minute {
-			t.Fatalf("a pause of %v", p)
+	for want := firstPause; want < time.Minute; want *= 2 {
+		if p := b.pause(); p < want/2 || p > want {
+			t.Errorf("a pause of %v, not of %v to %v", p, want/2, want)
 		}
 	}
-	if p := b.pause(); p < 30*time.Second {
-		t.Errorf("the last pause is only %v", p)
+	shortest, longest := time.Hour, time.Duration(0)
+	for range 100 {
+		p := b.pause()
+		shortest, longest = min(shortest, p), max(longest, p)
+	}
+	// All over the range, so that nodes do not meet in step.
+	if shortest < 30*time.Second || shortest > 35*time.Second || longest < 55*time.Second || longest > time.Minute {
+		t.Errorf("the last pauses were %v to %v", shortest, longest)
 	}
 	b.reset()
 	if p := b.pause(); p > firstPause {
