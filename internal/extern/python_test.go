@@ -103,17 +103,17 @@ func TestPythonTransportsConform(t *testing.T) {
 	pythonDir(t, "") // skips without python3
 	const noEndpoint = "a program is only given the endpoints that the remote block has"
 	for _, c := range []struct {
-		dir, name string
+		name, dir string
 		skip      map[string]string
 	}{
-		{"../../sdk/python/examples", "mytransport", map[string]string{"silence": noEndpoint}},
-		{"../../cmd/kozo/testdata/python", "fourmethods", map[string]string{
+		{"documented", "../../sdk/python/examples", map[string]string{"silence": noEndpoint}},
+		{"four methods", "../../sdk/python/tests", map[string]string{
 			"silence": noEndpoint, "half-close": "an object without shutdown can only be closed as a whole",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			kozotest.TestTransport(t, kozotest.TransportTest{
-				Type:    transportIn(t, c.dir, c.name),
+				Type:    transportIn(t, c.dir, "mytransport"),
 				Options: kozo.Values{"address": "127.0.0.1, localhost", "port": float64(kozotest.FreePort(t))},
 				Dialer:  kozo.Values{"address": "none", "port": float64(kozotest.FreePort(t))},
 				Skip:    c.skip,
