@@ -51,7 +51,7 @@ func (l *Link) attempt(ctx context.Context) (*session, error) {
 			again = time.After(wait)
 		}
 		kick := l.kick // there may be a connection to ride on
-		if a.asked != nil && !a.asked.rides {
+		if a.asked != nil {
 			kick = nil
 		}
 		select {
@@ -84,12 +84,8 @@ func (l *Link) attempt(ctx context.Context) (*session, error) {
 // it says for how long.
 func (a *attempt) ask(ctx context.Context) (begun bool, wait time.Duration) {
 	s, wait := a.dials.best()
-	var ride Conn
-	if s == nil && wait == 0 {
-		ride = a.ride()
-	}
 	if a.asked != nil {
-		if s == nil && ride == nil {
+		if s == nil {
 			return false, wait
 		}
 		if wait = a.asked.head - time.Since(a.since); wait > 0 {
@@ -102,11 +98,15 @@ func (a *attempt) ask(ctx context.Context) (begun bool, wait time.Duration) {
 	switch {
 	case s != nil:
 		a.dials.take()
-	case ride == nil:
+	case wait > 0 || a.rode || !a.dials.overdue():
 		return false, wait
 	default:
+		conn := a.link.cfg.Ride()
+		if conn == nil {
+			return false, 0
+		}
 		a.rode = true
-		s = &session{conn: ride, rank: rideRank, rides: true, transport: "peer's", head: rideHead}
+		s = &session{conn: conn, rank: rideRank, rides: true, transport: "peer's", head: rideHead}
 	}
 	a.asked, a.since = s, time.Now()
 	answer := make(chan error, 1)
@@ -116,20 +116,6 @@ func (a *attempt) ask(ctx context.Context) (begun bool, wait time.Duration) {
 		a.dials.turn.Reset(s.head)
 	}
 	return true, 0
-}
-
-// ride returns the connection of the peer, if it is time to ride on it: once, and
-// again if the peer has made another one while the first one says nothing.
-func (a *attempt) ride() Conn {
-	waits := a.asked != nil && a.asked.rides
-	if a.rode && !waits || !a.dials.overdue() {
-		return nil
-	}
-	conn := a.link.cfg.Ride()
-	if waits && conn == a.asked.conn {
-		return nil
-	}
-	return conn
 }
 
 // abandon gives up to wait for the hello of a session, unless it is there. A

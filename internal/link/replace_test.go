@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -158,39 +157,4 @@ func TestTheInterestOfTheOldConnectionIsForgotten(t *testing.T) {
 		}
 		_ = n.conn.Close()
 	})
-}
-
-// The peer lost power just after it had connected, and connects again: the link
-// that waits on its first connection rides on the second one.
-func TestWhoWaitsToRideTakesANewerConnection(t *testing.T) {
-	for name, test := range map[string]struct{ comes, took time.Duration }{
-		"soon": {300 * ms, time.Second},
-		"late": {5 * time.Second, 5 * time.Second},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				dead, next := &lent{hello: time.Hour}, &lent{}
-				var there atomic.Bool
-				l := ways(t, func(cfg *Config) {
-					cfg.Ride = func() Conn {
-						if there.Load() {
-							return next
-						}
-						return dead
-					}
-				})
-				time.AfterFunc(test.comes, func() {
-					there.Store(true)
-					l.Arrived(wire.Boot{2})
-				})
-				if took := upAfter(t, l); took != test.took || dead.opens.Load() != 1 || next.opens.Load() != 1 {
-					t.Errorf("up after %v, with %d and %d streams", took, dead.opens.Load(), next.opens.Load())
-				}
-				time.Sleep(5 * time.Minute)
-				if s := snapshot(l); s.Connects != 1 || s.State != stateUp || next.closed.Load() {
-					t.Errorf("%+v", s)
-				}
-			})
-		})
-	}
 }

@@ -33,8 +33,7 @@ func TestAHelloOfAnEarlierRunDoesNoHarm(t *testing.T) {
 		defer earlier.Close(nil)
 		time.Sleep(time.Second)
 		w.start("b")
-		// The link of a waits to ride on the connection of the earlier run.
-		w.within(3*time.Second, "the next run to be in touch", func() bool { return w.up("a", "b") && w.up("b", "a") })
+		w.until("the next run to be in touch", func() bool { return w.up("b", "a") })
 		since := w.link("a", "b").In.Since
 		stream, err := earlier.Open(t.Context())
 		if err != nil {
