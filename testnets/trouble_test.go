@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -71,7 +70,11 @@ func TestTroubleWithTorIsShown(t *testing.T) {
 			t.Fatal("the process of scribe is not known")
 		}
 		begun := time.Now()
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		scribe, err := os.FindProcess(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := scribe.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		r.shows("clock", `s ago (the service has vanished|tor found no way to the service in time)`)

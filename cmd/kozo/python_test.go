@@ -93,16 +93,6 @@ func (n *network) role(node, name string) status.Role {
 	return status.Role{}
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // counted waits until count has said how many messages it got, and how fast.
 func (n *network) counted(node string) (count uint64, rate float64) {
 	n.t.Helper()
