@@ -51,7 +51,7 @@ func TestTroubleWithTorIsShown(t *testing.T) {
 	t.Run("clock", func(t *testing.T) {
 		preload, _ := filepath.Glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
 		if len(preload) == 0 {
-			t.Skip("not installed: faketime")
+			t.Skip("not installed: faketime, which makes the wrong clock")
 		}
 		tor, err := shared.net.Client(ctx, torlab.Client{Name: "late", Env: []string{"LD_PRELOAD=" + preload[0], "FAKETIME=-3d"}})
 		if err != nil {
