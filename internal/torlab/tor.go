@@ -41,7 +41,11 @@ func (t *Tor) Control() string { return fmt.Sprintf("127.0.0.1:%d", t.control) }
 // Dir returns the directory of the process.
 func (t *Tor) Dir() string { return t.dir }
 
-// start writes the torrc and starts the process.
+// start writes the torrc and starts the process. The time that a circuit may take
+// is given: Tor learns it otherwise, and in a network on one machine learns 43 ms.
+// When something else has the processor for a moment, a service then gives up all
+// three paths to a rendezvous, and a client that was promised one waits for two
+// minutes.
 func (t *Tor) start(ctx context.Context, lines string) error {
 	text := fmt.Sprintf(`TestingTorNetwork 1
 DataDirectory %s
@@ -53,6 +57,8 @@ Log notice file %s
 ShutdownWaitLength 0
 __OwningControllerProcess %d
 Schedulers Vanilla
+LearnCircuitBuildTimeout 0
+CircuitBuildTimeout 5
 %s
 `, t.dir, t.Name, t.control, filepath.Join(t.dir, "tor.log"), os.Getpid(), lines)
 	if err := os.WriteFile(filepath.Join(t.dir, "torrc"), []byte(text), 0o600); err != nil {

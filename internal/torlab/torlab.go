@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -197,19 +198,22 @@ func (n *Network) Close() {
 	stopping.Wait()
 }
 
+// Ports are taken from below the range out of which systems serve those who ask
+// for any port: nobody else is given one before its tor has bound it.
+const firstPort, lastPort = 15000, 32000
+
 // port returns a port of the loopback address that nobody uses now, another one
 // at each call.
 func (n *Network) port() (int, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, err
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		if slices.Contains(n.ports, port) {
+			continue
 		}
-		port := l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
-		if !slices.Contains(n.ports, port) {
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = l.Close()
 			n.ports = append(n.ports, port)
 			return port, nil
 		}
