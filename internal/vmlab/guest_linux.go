@@ -24,6 +24,20 @@ func (d Daemon) Stop(t *testing.T) { d.control(t, "stop") }
 // Start starts a daemon that was stopped. It does not wait until it is ready.
 func (d Daemon) Start(t *testing.T) { d.control(t, "start") }
 
+// Files returns how many files a daemon of the machine has open.
+func (d Daemon) Files(t *testing.T) int {
+	t.Helper()
+	pid, err := os.ReadFile("/run/" + string(d) + ".pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := os.ReadDir(filepath.Join("/proc", strings.TrimSpace(string(pid)), "fd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
 func (d Daemon) control(t *testing.T, what string) {
 	t.Helper()
 	if out, err := exec.Command("/init", what, string(d)).CombinedOutput(); err != nil {

@@ -32,6 +32,8 @@ func TestInLab(t *testing.T) {
 		t.Run("searching", testSearching)
 		t.Run("nobody offers it", testNobodyOffers)
 		t.Run("other adapter", testOtherAdapter)
+		t.Run("all adapters", testAllAdapters)
+		t.Run("backlog", testBacklog)
 		t.Run("visibility", testVisibility)
 		t.Run("losses", testLosses)
 	})
