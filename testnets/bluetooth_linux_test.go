@@ -161,35 +161,71 @@ func TestBluetoothBetweenMachines(t *testing.T) {
 			t.Fatal(err)
 		}
 		vmlab.Post(t, "key of "+me)
-		config := machineConfig(t)
-		p := launch(t, "/tmp", "run", config, me)
-		if me == "scribe" {
-			vmlab.Eventually(t, airPatience, "ticks arrive", func() bool {
-				return p.count("cuckoo! tick from timer1@clock") >= 3
-			})
-			vmlab.Post(t, "ticks have arrived")
-		}
-		vmlab.Await(t, "ticks have arrived", airPatience)
-		// Each is reachable, and has dialled the other.
-		vmlab.Eventually(t, airPatience, "the link to the other is up", func() bool {
-			s, ok := ask(t, "/tmp", me)
-			return ok && len(s.Links) == 1 && s.Links[0].State == "up" && s.Links[0].Transport == "bluetooth"
-		})
-		vmlab.Post(t, me+" is through")
-		vmlab.Await(t, "scribe is through", airPatience)
-		vmlab.Await(t, "clock is through", airPatience)
+		t.Run("network", testNetworkBetweenMachines)
+		t.Run("on demand", testOnDemandBetweenMachines)
 	})
 }
 
+func testNetworkBetweenMachines(t *testing.T) {
+	me := vmlab.Machine()
+	p := launch(t, "/tmp", "run", machineConfig(t), me)
+	if me == "scribe" {
+		vmlab.Eventually(t, airPatience, "ticks arrive", func() bool {
+			return p.count("cuckoo! tick from timer1@clock") >= 3
+		})
+		vmlab.Post(t, "ticks have arrived")
+	}
+	vmlab.Await(t, "ticks have arrived", airPatience)
+	// Each is reachable, and has dialled the other.
+	awaitLink(t, "the link to the other is up", func(l status.Link) bool {
+		return l.State == "up" && l.Transport == "bluetooth"
+	})
+	together(t, "through")
+}
+
+// awaitLink waits for a state of the only link of the machine.
+func awaitLink(t *testing.T, what string, holds func(status.Link) bool) (l status.Link) {
+	t.Helper()
+	defer func() {
+		if t.Failed() {
+			t.Logf("%+v", l)
+		}
+	}()
+	vmlab.Eventually(t, airPatience, what, func() bool {
+		s, ok := ask(t, "/tmp", vmlab.Machine())
+		if !ok || len(s.Links) != 1 {
+			return false
+		}
+		l = s.Links[0]
+		return holds(l)
+	})
+	return l
+}
+
+// together waits until both machines have come so far.
+func together(t *testing.T, where string) {
+	t.Helper()
+	vmlab.Post(t, vmlab.Machine()+" is "+where)
+	for _, machine := range []string{"clock", "scribe"} {
+		vmlab.Await(t, machine+" is "+where, airPatience)
+	}
+}
+
 // machineConfig is the file of the network with the keys of the machines, which
-// have one adapter each.
-func machineConfig(t *testing.T) string {
+// have one adapter each, and with other words replaced besides.
+func machineConfig(t *testing.T, replace ...string) string {
 	t.Helper()
 	data, err := os.ReadFile("config.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := strings.ReplaceAll(string(data), "adapter: hci1", "adapter: hci0")
+	for i := 0; i < len(replace); i += 2 {
+		if !strings.Contains(text, replace[i]) {
+			t.Fatalf("config.yml does not have %q", replace[i])
+		}
+		text = strings.ReplaceAll(text, replace[i], replace[i+1])
+	}
 	text = strings.ReplaceAll(text, "/var/lib/kozo/mykey", filepath.Join("/tmp", vmlab.Machine()))
 	text = strings.ReplaceAll(text, "roleStorage: storage", "roleStorage: /tmp/storage")
 	for _, machine := range []string{"clock", "scribe"} {

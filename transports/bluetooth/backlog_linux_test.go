@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,7 @@ func turnedAway(t *testing.T, tr *transport, endpoint string) {
 	vmlab.Eventually(t, patience, "somebody is turned away", func() bool {
 		c, err := dial(t, tr, endpoint)
 		if err != nil {
+			t.Log(err)
 			return strings.Contains(err.Error(), "it broke off")
 		}
 		ended(t, c)
@@ -149,59 +151,35 @@ func (q queue) leftNothing(t *testing.T) {
 }
 
 // As many connections wait as may while nobody accepts; the others are closed, and
-// those that wait do not notice. It is all real but for the listener being asked
-// how many wait, which tells when bluetoothd has handed one over.
+// those that wait do not notice: neither those that hang up, nor what they sent. It
+// is all real but for the listener being asked how many wait, which tells when
+// bluetoothd has handed one over.
 func testBacklog(t *testing.T) {
-	// Between two adapters there is one connection each way, so with a bound of one
-	// these are enough.
-	t.Run("one", func(t *testing.T) {
-		q := hoard(t, 1)
-		tr := newTransport(t, "uuid", otherUUID)
-		first := mustDial(t, tr, hci0+"/"+testUUID)
-		first.Write([]byte{1})
-		q.await(t, 1)
-		for range 3 {
-			turnedAway(t, tr, hci1+"/"+testUUID)
-		}
-		far := q.accept(t, 1)
-		far.Write([]byte{2})
-		said(t, first, 2)
-
-		second := mustDial(t, tr, hci1+"/"+testUUID) // there is room again
-		q.await(t, 1)
-		q.Close()
-		ended(t, second)
-		if c, err := q.Accept(); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("afterwards accepting gives %v, %v", c, err)
-		}
-		far.Write([]byte{3}) // what was accepted is not the listener's any more
-		said(t, first, 3)
-		far.Close()
-		ended(t, first)
-		q.leftNothing(t)
-	})
-	// By default there are more than two adapters can have at once, but who hangs
-	// up goes on waiting, with what it has sent.
-	t.Run("default", func(t *testing.T) {
-		q := hoard(t, 0)
-		tr := newTransport(t, "uuid", otherUUID, "adapter", "hci1")
-		for i := range byte(16) {
-			c := mustDial(t, tr, hci0+"/"+testUUID)
-			c.Write([]byte{i})
-			q.await(t, int(i)+1)
-			c.Close()
-		}
-		for range 3 {
-			turnedAway(t, tr, hci0+"/"+testUUID)
-		}
-		for i := range byte(16) {
-			q.accept(t, i).Close()
-		}
-		last := mustDial(t, tr, hci0+"/"+testUUID)
-		last.Write([]byte{99})
-		q.accept(t, 99).Close()
-		last.Close()
-		q.Close()
-		q.leftNothing(t)
-	})
+	for option, bound := range map[int]int{0: 16, 2: 2} { // none given is the default
+		t.Run(strconv.Itoa(bound), func(t *testing.T) {
+			q := hoard(t, option)
+			tr := newTransport(t, "uuid", otherUUID, "adapter", "hci1")
+			for i := range bound {
+				c := mustDial(t, tr, hci0+"/"+testUUID)
+				c.Write([]byte{byte(i)})
+				q.await(t, i+1)
+				c.Close()
+			}
+			for range 3 {
+				turnedAway(t, tr, hci0+"/"+testUUID)
+			}
+			for i := range bound {
+				q.accept(t, byte(i)).Close()
+			}
+			last := mustDial(t, tr, hci0+"/"+testUUID)
+			last.Write([]byte{99})
+			q.accept(t, 99).Close()
+			last.Close()
+			q.Close()
+			if c, err := q.Accept(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("afterwards accepting gives %v, %v", c, err)
+			}
+			q.leftNothing(t)
+		})
+	}
 }
