@@ -174,7 +174,8 @@ func testPolicy(t *testing.T, w *world, onDemand, never bool) {
 	}
 	w.until("the link", func() bool { return state().State == "up" && state().Connects == 1 })
 	if onDemand {
-		w.until("the message that asked for the link", func() bool { return len(w.received("bob")) == 1 })
+		// And it is known there, or the link would come back to send it again.
+		w.until("the message that asked for the link", func() bool { return len(w.received("bob")) == 1 && state().Out.Delivered == 1 })
 	}
 	w.place.cut("alice", "bob")
 	w.until("the cut to be noticed", func() bool { return state().State != "up" || state().Connects == 2 })

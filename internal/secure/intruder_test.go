@@ -83,7 +83,21 @@ func TestPeerCannotOpenManyStreams(t *testing.T) {
 			t.Errorf("%d streams were let in", len(opened))
 		}
 		// One that is closed on one side only still counts: it can hold data.
-		first := conn.accept(t)
+		var first io.Reader
+		for i, channel := range opened {
+			if _, err := channel.Write([]byte{byte(i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range opened { // in any order
+			stream, got := conn.accept(t), []byte{0}
+			if _, err := io.ReadFull(stream, got); err != nil {
+				t.Fatal(err)
+			}
+			if got[0] == 0 {
+				first = stream
+			}
+		}
 		opened[0].Close()
 		waitFor(t, func() bool { return conn.inbound.Load() == maxStreams-1 })
 		if _, err := io.ReadAll(first); err != nil {

@@ -152,9 +152,13 @@ func TestStopEndsIdleConnections(t *testing.T) {
 	if _, err := c.r.ReadByte(); err == nil {
 		t.Error("the connection is still open")
 	}
-	if conn, err := net.Dial("tcp", address); err == nil {
-		conn.Close()
-		t.Error("the port is still open")
+	if conn, err := net.Dial("tcp", address); err == nil { // somebody else may have the port by now
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		io.WriteString(conn, "('log', 'x')\n")
+		if answer, _ := bufio.NewReader(conn).ReadString('\n'); answer == "ok log info\n" {
+			t.Error("the port is still open")
+		}
 	}
 }
 
